@@ -1,0 +1,187 @@
+import type { Credentials, CredentialsProvider } from './credentials/credentials.js';
+import type { MqttError } from './errors.js';
+import type { PublishProperties, QoS, UserProperties } from './messages.js';
+
+/** What happens to a publish when the request queue is full. @publicApi */
+export type OverflowPolicy =
+  /** The caller waits for room, in a bounded line (`maxWaiters`). */
+  | 'wait'
+  /** The publish rejects with {@link MqttQueueFullError}. */
+  | 'reject'
+  /** The oldest queued publish rejects with {@link MqttMessageDroppedError}. */
+  | 'drop-oldest'
+  /** This publish rejects with {@link MqttMessageDroppedError}. */
+  | 'drop-newest';
+
+/**
+ * What happens to QoS 0 messages from the broker when handlers lag behind.
+ * `backpressure` stops reading the socket, except while a publish waits for its acknowledgement: then QoS 0 is shed.
+ * `drop-newest` always reads on and sheds.
+ *
+ * @publicApi
+ */
+export type IncomingOverflowPolicy = 'backpressure' | 'drop-newest';
+
+/** When a QoS 1 or 2 message is acknowledged. @publicApi */
+export type AcknowledgeMode =
+  /** As soon as it was read. At most once for the handler. */
+  | 'on-receive'
+  /** When the handler has returned or its promise resolved. */
+  | 'after-handler'
+  /** By {@link IncomingMessage.acknowledge} alone. */
+  | 'manual';
+
+/** When the loop connects again by itself. @publicApi */
+export type ReconnectPolicy =
+  /** The first failure rejects `start`; a later loss closes the loop. */
+  | 'never'
+  /** The first failure rejects `start`; a later loss is retried. */
+  | 'after-first-success'
+  /** `start` resolves after the first attempt whatever its result, and attempts go on. */
+  | 'always';
+
+/** @publicApi */
+export interface ReconnectOptions {
+  /** Default `after-first-success`. */
+  readonly policy?: ReconnectPolicy | undefined;
+  /** Ceiling of the first delay, 1 to 3 600 000. Default 1 000. */
+  readonly minDelayMs?: number | undefined;
+  /** Ceiling of every delay, `minDelayMs` to 86 400 000. Default 120 000. */
+  readonly maxDelayMs?: number | undefined;
+  /** Growth per failed round, 1 to 10. Default 2. */
+  readonly factor?: number | undefined;
+  /** `full`: uniform between 0 and the ceiling. `none`: the ceiling. Default `full`. */
+  readonly jitter?: 'full' | 'none' | undefined;
+  /** How long a connection must last before delays start small again. Default 30 000. */
+  readonly stableAfterMs?: number | undefined;
+  /** Decides instead: a delay in milliseconds, `'stop'`, or undefined for the default. */
+  readonly retry?: ((error: MqttError, attempt: number) => number | 'stop' | undefined) | undefined;
+}
+
+/** The message that the broker publishes when this client vanishes. @publicApi */
+export interface Will {
+  readonly topic: string;
+  readonly payload: Uint8Array | string;
+  /** Default 0. */
+  readonly qos?: QoS | undefined;
+  /** Default false. */
+  readonly retain?: boolean | undefined;
+  /** MQTT 5: the broker waits this long for a reconnect first. Default 0. */
+  readonly delaySeconds?: number | undefined;
+  /** MQTT 5. */
+  readonly properties?: PublishProperties | undefined;
+}
+
+/** @publicApi */
+export interface ThrottleOptions {
+  /** Publishes, resends and subscribes per second; fractions allowed, 0.001 to 10 000 000. */
+  readonly messagesPerSecond: number;
+  /** How many may leave back to back after a pause. Default 1: evenly spaced. */
+  readonly burst?: number | undefined;
+  /** Bytes per second over the same packets. Default: no limit. */
+  readonly bytesPerSecond?: number | undefined;
+}
+
+/**
+ * Everything is optional. Options are validated and frozen at construction.
+ *
+ * @publicApi
+ */
+export interface EventLoopOptions {
+  /** `mqtt://host:port`, or a list that is tried in turn. User information in a URL is used as credentials. Default `mqtt://localhost:1883`. */
+  readonly url?: string | readonly string[] | undefined;
+  /** `auto`: 5, then 3.1.1 when the server refuses the version. 4 is MQTT 3.1.1. Default `auto`. */
+  readonly protocolVersion?: 'auto' | 5 | 4 | undefined;
+  /** 1 to 65 535 bytes of UTF-8. Default: random, stable for the life of the loop. */
+  readonly clientId?: string | undefined;
+  /** Start without a session (Clean Start, Clean Session). Default true. */
+  readonly clean?: boolean | undefined;
+  /** MQTT 5: how long the broker keeps the session after a disconnect, 0 to 4 294 967 295. Default 0; with `clean: false` it must be set for the session to survive on MQTT 5. */
+  readonly sessionExpirySeconds?: number | undefined;
+  /** 0 (off) to 65 535. Default 60. The server's value wins for the connection. */
+  readonly keepAliveSeconds?: number | undefined;
+  /** How long a PINGRESP may take, 1 to 3 600 000. Default: the smaller of 30 000 and half the keep alive. */
+  readonly pingTimeoutMs?: number | undefined;
+  /** One deadline over credentials, DNS, CONNECT and CONNACK, 1 to 3 600 000. Default 10 000. */
+  readonly connectTimeoutMs?: number | undefined;
+  /** User name and password, or a function that is asked for them before every attempt. */
+  readonly credentials?: Credentials | CredentialsProvider | undefined;
+  readonly will?: Will | undefined;
+  readonly reconnect?: ReconnectOptions | undefined;
+  /** Unacknowledged QoS 1/2 publishes, 1 to 65 519. The server's Receive Maximum can lower it. Default 100. */
+  readonly inflight?: number | undefined;
+  /** Requests that wait for their turn, 1 to 10 000 000. Default 1 000. */
+  readonly requestCapacity?: number | undefined;
+  /** Their bytes, 1 024 upwards. Default 16 MiB. */
+  readonly requestCapacityBytes?: number | undefined;
+  /** Default `wait`. */
+  readonly overflow?: OverflowPolicy | undefined;
+  /** Callers that may wait for the queue under `wait`; further ones reject. 0 to 10 000 000. Default 10 000. */
+  readonly maxWaiters?: number | undefined;
+  /** Messages per second, or more precisely. Default: no limit. */
+  readonly throttle?: number | ThrottleOptions | undefined;
+  /** QoS 0 messages whose handlers have not settled. Default 1 000. */
+  readonly incomingCapacity?: number | undefined;
+  /** Their bytes. Default 16 MiB. */
+  readonly incomingCapacityBytes?: number | undefined;
+  /** Default `backpressure`. */
+  readonly incomingOverflow?: IncomingOverflowPolicy | undefined;
+  /** QoS 1/2 messages that may be unacknowledged, 1 to 65 535. Advertised on MQTT 5. Default 100. */
+  readonly receiveMaximum?: number | undefined;
+  /** MQTT 5: how many topic aliases the server may use towards us, 0 to 65 535. Default 0. */
+  readonly topicAliasMaximum?: number | undefined;
+  /** Whole packets, both directions; advertised on MQTT 5. 128 to 268 435 460. Default 256 KiB. */
+  readonly maxPacketBytes?: number | undefined;
+  /** Default `after-handler`. */
+  readonly acknowledge?: AcknowledgeMode | undefined;
+  /** MQTT 5 user properties of CONNECT. */
+  readonly userProperties?: UserProperties | undefined;
+}
+
+/** A server to try. @internal */
+export interface Server {
+  readonly host: string;
+  readonly port: number;
+  /** For people: scheme, host and port, never user information. */
+  readonly label: string;
+  readonly credentials: Credentials | undefined;
+}
+
+/** Options with every default filled in, frozen. @internal */
+export interface ResolvedOptions {
+  readonly servers: readonly Server[];
+  readonly protocolVersion: 'auto' | 5 | 4;
+  readonly clientId: string;
+  readonly clean: boolean;
+  readonly sessionExpirySeconds: number;
+  readonly keepAliveSeconds: number;
+  readonly pingTimeoutMs: number | undefined;
+  readonly connectTimeoutMs: number;
+  readonly credentials: Credentials | CredentialsProvider | undefined;
+  readonly will: (Will & { readonly payload: Buffer; readonly qos: QoS; readonly retain: boolean }) | undefined;
+  readonly reconnect: Required<Omit<ReconnectOptions, 'retry'>> &
+    Pick<ReconnectOptions, 'retry'> & {
+      readonly policy: ReconnectPolicy;
+      readonly minDelayMs: number;
+      readonly maxDelayMs: number;
+      readonly factor: number;
+      readonly jitter: 'full' | 'none';
+      readonly stableAfterMs: number;
+    };
+  readonly inflight: number;
+  readonly requestCapacity: number;
+  readonly requestCapacityBytes: number;
+  readonly overflow: OverflowPolicy;
+  readonly maxWaiters: number;
+  readonly throttle:
+    | { readonly messagesPerSecond: number; readonly burst: number; readonly bytesPerSecond: number | undefined }
+    | undefined;
+  readonly incomingCapacity: number;
+  readonly incomingCapacityBytes: number;
+  readonly incomingOverflow: IncomingOverflowPolicy;
+  readonly receiveMaximum: number;
+  readonly topicAliasMaximum: number;
+  readonly maxPacketBytes: number;
+  readonly acknowledge: AcknowledgeMode;
+  readonly userProperties: UserProperties | undefined;
+}
