@@ -1,0 +1,62 @@
+/** @internal */
+export interface ThrottleRates {
+  readonly messagesPerSecond: number;
+  readonly burst: number;
+  readonly bytesPerSecond: number | undefined;
+}
+
+/**
+ * How much lateness may be made up for. A timer wakes late, by a millisecond or by a busy thread's tenth of a second; without
+ * making up for it the average rate would drop, and with no limit a long stall would end in a flood.
+ */
+const CATCH_UP_MS = 250;
+
+/**
+ * Spaces messages evenly by their theoretical sending times (the generic cell rate algorithm), which needs no timer per
+ * message and is exact from 0.001 to millions a second. It lives as long as the loop: a reconnect does not refill it.
+ *
+ * @internal
+ */
+export class Throttle {
+  #rates: ThrottleRates | undefined;
+  /** When the next message is due if messages are evenly spaced. */
+  #messageDueMs = 0;
+  #bytesDueMs = 0;
+  /** Something has waited since the throttle was last idle: lateness is a timer's, not the callers'. */
+  #holding = false;
+
+  constructor(rates: ThrottleRates | undefined) {
+    this.#rates = rates;
+  }
+
+  configure(rates: ThrottleRates | undefined): void {
+    this.#rates = rates;
+  }
+
+  /** Milliseconds until one more message may leave; 0 for now. */
+  waitMs(nowMs: number): number {
+    if (this.#rates === undefined) return 0;
+    const burstMs = ((this.#rates.burst - 1) * 1000) / this.#rates.messagesPerSecond;
+    const waitMs = Math.max(this.#messageDueMs - burstMs - nowMs, this.#bytesDueMs - nowMs);
+    if (waitMs <= 0) return 0;
+    this.#holding = true;
+    return waitMs;
+  }
+
+  /** A message of this size leaves now. */
+  take(nowMs: number, bytes: number): void {
+    if (this.#rates === undefined) return;
+    const { messagesPerSecond, bytesPerSecond } = this.#rates;
+    const earliestMs = this.#holding ? nowMs - CATCH_UP_MS : nowMs;
+    this.#messageDueMs = Math.max(this.#messageDueMs, earliestMs) + 1000 / messagesPerSecond;
+    // A message may leave when the bytes before it are paid for, so one larger than a second's worth leaves too.
+    if (bytesPerSecond !== undefined) {
+      this.#bytesDueMs = Math.max(this.#bytesDueMs, earliestMs) + (bytes * 1000) / bytesPerSecond;
+    }
+  }
+
+  /** Nothing waits for the throttle any more: time that passes unused earns no credit beyond the burst. */
+  idle(): void {
+    this.#holding = false;
+  }
+}

@@ -1,0 +1,191 @@
+import type { IncomingProperties, QoS } from '../messages.js';
+import { MqttProtocolError } from '../errors.js';
+import type { Framer } from './framer.js';
+import { PacketType, type AcknowledgementType, type ProtocolVersion } from './packet-types.js';
+import { FieldReader, type ReceivedProperties } from './property-reader.js';
+import { isReasonCodeOf, reasonOfReturnCode } from './reason-codes.js';
+import { TopicCache } from './topic-cache.js';
+
+/** Below this a payload is copied, so that a kept message does not pin a 64 KiB chunk of the socket. */
+const COPY_BELOW_BYTES = 4_096;
+const NO_PAYLOAD = Buffer.alloc(0);
+
+/** A decoded PUBLISH. @internal */
+export interface PublishPacket {
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  readonly dup: boolean;
+  /** 0 for QoS 0. */
+  readonly id: number;
+  readonly properties: IncomingProperties | undefined;
+}
+
+/** Where decoded packets go. @internal */
+export interface PacketSink {
+  /** Reason codes are those of MQTT 5 on both versions. */
+  connack(sessionPresent: boolean, reasonCode: number, properties: ReceivedProperties | undefined): void;
+  publish(packet: PublishPacket): void;
+  acknowledgement(type: AcknowledgementType, id: number, reasonCode: number, properties: ReceivedProperties | undefined): void;
+  /** `reasonCodes` is empty for the UNSUBACK of MQTT 3.1.1. */
+  subscriptionAcknowledgement(
+    type: typeof PacketType.Suback | typeof PacketType.Unsuback,
+    id: number,
+    reasonCodes: readonly number[],
+    properties: ReceivedProperties | undefined,
+  ): void;
+  pingresp(): void;
+  disconnect(reasonCode: number, properties: ReceivedProperties | undefined): void;
+  auth(reasonCode: number, properties: ReceivedProperties | undefined): void;
+}
+
+/**
+ * Decodes one framed packet at a time and validates it on the way (see docs/decisions/0002).
+ *
+ * @internal
+ */
+export class Decoder {
+  readonly #version: ProtocolVersion;
+  readonly #topicAliasMaximum: number;
+  readonly #topics = new TopicCache();
+  /** Aliases die with the connection [MQTT-3.3.2-7]; so does this decoder. */
+  readonly #aliases = new Map<number, string>();
+
+  constructor(version: ProtocolVersion, topicAliasMaximum: number) {
+    this.#version = version;
+    this.#topicAliasMaximum = topicAliasMaximum;
+  }
+
+  /** @throws MqttProtocolError on a malformed packet */
+  decode(framer: Framer, sink: PacketSink): void {
+    const { buffer, bodyStart, end } = framer;
+    const first = buffer[framer.start]!;
+    const type = first >> 4;
+    switch (type) {
+      case PacketType.Publish:
+        return sink.publish(this.#publish(first, buffer, bodyStart, end));
+      case PacketType.Puback:
+      case PacketType.Pubrec:
+      case PacketType.Pubrel:
+      case PacketType.Pubcomp:
+        return acknowledgement(type, buffer, bodyStart, end, sink);
+      case PacketType.Pingresp:
+        return sink.pingresp();
+      case PacketType.Connack:
+        return this.#connack(new FieldReader(type, buffer, bodyStart, end), sink);
+      case PacketType.Suback:
+      case PacketType.Unsuback:
+        return this.#subscriptionAcknowledgement(type, new FieldReader(type, buffer, bodyStart, end), sink);
+      case PacketType.Disconnect: {
+        const { reasonCode, properties } = reasonAndProperties(type, new FieldReader(type, buffer, bodyStart, end));
+        return sink.disconnect(reasonCode, properties);
+      }
+      default: {
+        const { reasonCode, properties } = reasonAndProperties(type, new FieldReader(type, buffer, bodyStart, end));
+        return sink.auth(reasonCode, properties);
+      }
+    }
+  }
+
+  #publish(first: number, buffer: Buffer, bodyStart: number, end: number): PublishPacket {
+    const qos = ((first >> 1) & 3) as QoS;
+    const topicStart = bodyStart + 2;
+    const topicEnd = topicStart + ((buffer[bodyStart]! << 8) | buffer[bodyStart + 1]!);
+    let at = topicEnd + (qos > 0 ? 2 : 0);
+    if (at + (this.#version === 5 ? 1 : 0) > end) throw new MqttProtocolError('PUBLISH with a topic that runs past its end', 0x81);
+    const id = qos > 0 ? packetId(buffer, topicEnd) : 0;
+    let properties: IncomingProperties | undefined;
+    let topic: string | undefined;
+    if (this.#version === 5) {
+      if (buffer[at] === 0) at++;
+      else {
+        const reader = new FieldReader(PacketType.Publish, buffer, at, end);
+        const { topicAlias, ...rest } = reader.properties() ?? {};
+        at = reader.at;
+        properties = rest;
+        topic = this.#resolveAlias(topicAlias, buffer, topicStart, topicEnd);
+      }
+    }
+    if (topic === undefined) {
+      if (topicEnd === topicStart) throw new MqttProtocolError('PUBLISH without a topic [MQTT-4.7.3-1]', 0x82);
+      topic = this.#topics.decode(buffer, topicStart, topicEnd);
+    }
+    return { topic, payload: payloadOf(buffer, at, end), qos, retain: (first & 1) === 1, dup: (first & 8) !== 0, id, properties };
+  }
+
+  #resolveAlias(alias: number | undefined, buffer: Buffer, topicStart: number, topicEnd: number): string | undefined {
+    if (alias === undefined) return undefined;
+    if (alias < 1 || alias > this.#topicAliasMaximum) {
+      throw new MqttProtocolError(`topic alias ${alias} where at most ${this.#topicAliasMaximum} are allowed [MQTT-3.3.2-8]`, 0x94);
+    }
+    if (topicEnd > topicStart) {
+      const topic = this.#topics.decode(buffer, topicStart, topicEnd);
+      this.#aliases.set(alias, topic);
+      return topic;
+    }
+    const topic = this.#aliases.get(alias);
+    if (topic === undefined) throw new MqttProtocolError(`topic alias ${alias} that was never set`, 0x82);
+    return topic;
+  }
+
+  #connack(reader: FieldReader, sink: PacketSink): void {
+    const flags = reader.byte();
+    const code = reader.byte();
+    if (flags > 1) throw reader.malformed('reserved flags [MQTT-3.2.2-1]');
+    // A server that speaks only 3.1.1 refuses our MQTT 5 CONNECT in its own form, without properties.
+    const isReturnCode = this.#version === 4 || reader.at === reader.end;
+    const reasonCode = isReturnCode ? reasonOfReturnCode(code) : isReasonCodeOf(PacketType.Connack, code) ? code : undefined;
+    if (reasonCode === undefined || (isReturnCode && this.#version === 5 && code === 0)) throw reader.malformed(`code ${code}`);
+    if (flags === 1 && reasonCode !== 0) throw new MqttProtocolError('CONNACK that refuses, with Session Present [MQTT-3.2.2-6]', 0x82);
+    const properties = isReturnCode ? undefined : reader.properties();
+    reader.finish();
+    sink.connack(flags === 1, reasonCode, properties);
+  }
+
+  #subscriptionAcknowledgement(
+    type: typeof PacketType.Suback | typeof PacketType.Unsuback,
+    reader: FieldReader,
+    sink: PacketSink,
+  ): void {
+    const id = reader.uint16();
+    if (id === 0) throw reader.malformed('packet identifier 0 [MQTT-2.2.1-3]');
+    const properties = this.#version === 5 ? reader.properties() : undefined;
+    const reasonCodes: number[] = [];
+    while (reader.at < reader.end) {
+      const code = reader.byte();
+      if (!isReasonCodeOf(type, code) || (this.#version === 4 && code > 0x80)) throw reader.malformed(`reason code 0x${code.toString(16)}`);
+      reasonCodes.push(code);
+    }
+    if (reasonCodes.length === 0 && (type === PacketType.Suback || this.#version === 5)) throw reader.malformed('no reason codes');
+    sink.subscriptionAcknowledgement(type, id, reasonCodes, properties);
+  }
+}
+
+function acknowledgement(type: AcknowledgementType, buffer: Buffer, bodyStart: number, end: number, sink: PacketSink): void {
+  const id = packetId(buffer, bodyStart);
+  if (end - bodyStart === 2) return sink.acknowledgement(type, id, 0, undefined);
+  const { reasonCode, properties } = reasonAndProperties(type, new FieldReader(type, buffer, bodyStart + 2, end));
+  sink.acknowledgement(type, id, reasonCode, properties);
+}
+
+/** MQTT 5: both may be left out at the end of a packet; no reason code means 0. */
+function reasonAndProperties(type: number, reader: FieldReader): { reasonCode: number; properties: ReceivedProperties | undefined } {
+  const reasonCode = reader.at < reader.end ? reader.byte() : 0;
+  if (!isReasonCodeOf(type, reasonCode)) throw reader.malformed(`reason code 0x${reasonCode.toString(16)}`);
+  const properties = reader.at < reader.end ? reader.properties() : undefined;
+  reader.finish();
+  return { reasonCode, properties };
+}
+
+function packetId(buffer: Buffer, at: number): number {
+  const id = (buffer[at]! << 8) | buffer[at + 1]!;
+  if (id === 0) throw new MqttProtocolError('packet identifier 0 [MQTT-2.2.1-3]', 0x81);
+  return id;
+}
+
+function payloadOf(buffer: Buffer, start: number, end: number): Buffer {
+  if (start === end) return NO_PAYLOAD;
+  const view = buffer.subarray(start, end);
+  return view.length < COPY_BELOW_BYTES ? Buffer.from(view) : view;
+}

@@ -1,0 +1,119 @@
+import { PacketType, type AcknowledgementType } from './packet-types.js';
+
+/** One write to the socket carries at most about this much. @internal */
+export const FLUSH_BYTES = 65_536;
+const FIRST_CAPACITY_BYTES = 4_096;
+
+/** A PUBLISH in the form the writer needs. @internal */
+export interface PublishToWrite {
+  readonly topic: string;
+  readonly topicBytes: number;
+  readonly payload: Buffer;
+  readonly qos: number;
+  readonly retain: boolean;
+  /** The encoded MQTT 5 property section with its length; undefined for none. */
+  readonly encodedProperties: Buffer | undefined;
+}
+
+/**
+ * Encodes outgoing packets one behind the other into a buffer that leaves in one write. PUBLISH and the four
+ * acknowledgements are written here by hand: they are the hot path. All other packets come encoded by mqtt-packet.
+ *
+ * @internal
+ */
+export class PacketWriter {
+  #buffer: Buffer = Buffer.allocUnsafeSlow(FIRST_CAPACITY_BYTES);
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** The bytes written so far; valid until the next `reset`. */
+  get bytes(): Buffer {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
+  reset(): void {
+    this.#length = 0;
+    // A single oversized packet must not keep its buffer for the life of the connection.
+    if (this.#buffer.length > FLUSH_BYTES) this.#buffer = Buffer.allocUnsafeSlow(FLUSH_BYTES);
+  }
+
+  /** Whether a packet of this size may still join the present write. An empty writer takes any packet. */
+  hasRoom(bytes: number): boolean {
+    return this.#length === 0 || this.#length + bytes <= FLUSH_BYTES;
+  }
+
+  raw(packet: Buffer): void {
+    this.#reserve(packet.length);
+    this.#length += packet.copy(this.#buffer, this.#length);
+  }
+
+  pingreq(): void {
+    this.#reserve(2);
+    this.#buffer[this.#length++] = PacketType.Pingreq << 4;
+    this.#buffer[this.#length++] = 0;
+  }
+
+  /** @param reasonCode left out of the packet when 0, which is what its absence means on MQTT 5 */
+  acknowledgement(type: AcknowledgementType, id: number, reasonCode: number): void {
+    this.#reserve(5);
+    const buffer = this.#buffer;
+    let at = this.#length;
+    buffer[at++] = (type << 4) | (type === PacketType.Pubrel ? 2 : 0);
+    buffer[at++] = reasonCode === 0 ? 2 : 3;
+    buffer[at++] = id >> 8;
+    buffer[at++] = id;
+    if (reasonCode !== 0) buffer[at++] = reasonCode;
+    this.#length = at;
+  }
+
+  publish(packet: PublishToWrite, id: number, dup: boolean, version: 4 | 5): void {
+    const { topicBytes, payload, qos } = packet;
+    const remaining = publishRemainingLength(packet, version);
+    this.#reserve(5 + remaining);
+    const buffer = this.#buffer;
+    let at = this.#length;
+    buffer[at++] = (PacketType.Publish << 4) | (dup ? 8 : 0) | (qos << 1) | (packet.retain ? 1 : 0);
+    let rest = remaining;
+    while (rest > 0x7f) {
+      buffer[at++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    buffer[at++] = rest;
+    buffer[at++] = topicBytes >> 8;
+    buffer[at++] = topicBytes;
+    at += buffer.write(packet.topic, at, topicBytes === packet.topic.length ? 'latin1' : 'utf8');
+    if (qos > 0) {
+      buffer[at++] = id >> 8;
+      buffer[at++] = id;
+    }
+    if (version === 5) {
+      if (packet.encodedProperties === undefined) buffer[at++] = 0;
+      else at += packet.encodedProperties.copy(buffer, at);
+    }
+    buffer.set(payload, at);
+    this.#length = at + payload.length;
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#length + bytes;
+    if (needed <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(this.#buffer.length * 2, FLUSH_BYTES)));
+    this.#buffer.copy(larger, 0, 0, this.#length);
+    this.#buffer = larger;
+  }
+}
+
+/** @internal */
+export function publishRemainingLength(packet: PublishToWrite, version: 4 | 5): number {
+  const properties = version === 5 ? (packet.encodedProperties?.length ?? 1) : 0;
+  return 2 + packet.topicBytes + (packet.qos > 0 ? 2 : 0) + properties + packet.payload.length;
+}
+
+/** Size of the whole packet. @internal */
+export function publishPacketBytes(packet: PublishToWrite, version: 4 | 5): number {
+  const remaining = publishRemainingLength(packet, version);
+  return 1 + (remaining < 128 ? 1 : remaining < 16_384 ? 2 : remaining < 2_097_152 ? 3 : 4) + remaining;
+}

@@ -1,0 +1,282 @@
+import { LinkedList } from '../admission/linked-list.js';
+import type { PublishPacket } from '../codec/decoder.js';
+import { PacketType, type ProtocolVersion } from '../codec/packet-types.js';
+import { isReasonCodeOf } from '../codec/reason-codes.js';
+import { MqttArgumentError, MqttConnectionError, MqttProtocolError } from '../errors.js';
+import type { IncomingMessage } from '../messages.js';
+import type { AcknowledgeMode, IncomingOverflowPolicy } from '../options.js';
+import type { AcknowledgementLane } from './acknowledgement-lane.js';
+import type { Counters } from './counters.js';
+import { ReceivedMessage, type MessageOwner } from './received-message.js';
+
+const REFUSED = 0x80;
+const RECEIVE_MAXIMUM_EXCEEDED = 0x93;
+const IDENTIFIER_NOT_FOUND = 0x92;
+/** A server that does not read acknowledgements is not read from either. */
+const MOST_UNSENT_ACKNOWLEDGEMENTS = 10_000;
+
+/** @internal */
+export interface IncomingLimits {
+  readonly acknowledge: AcknowledgeMode;
+  readonly incomingCapacity: number;
+  readonly incomingCapacityBytes: number;
+  readonly incomingOverflow: IncomingOverflowPolicy;
+  readonly receiveMaximum: number;
+}
+
+/** @internal */
+export interface IncomingHooks {
+  messageDropped(message: IncomingMessage): void;
+  handlerFailed(message: IncomingMessage, error: unknown): void;
+  /** A handler settled later than its call: acknowledgements may wait, reading may go on. */
+  settledLater(): void;
+}
+
+/**
+ * Messages from the broker: bounds, delivery once, acknowledgement in order of receipt. Never waits for a handler.
+ *
+ * @internal
+ */
+export class IncomingMessages implements MessageOwner {
+  readonly #acknowledgements: AcknowledgementLane;
+  readonly #counters: Counters;
+  readonly #hooks: IncomingHooks;
+  #limits: IncomingLimits;
+  /** Received on this connection and not acknowledged, in order of receipt. */
+  readonly #ledger = new LinkedList<ReceivedMessage>();
+  #ledgerBytes = 0;
+  /** QoS 2 packet identifiers between PUBLISH and PUBREL [MQTT-4.3.3-10]; the message until its PUBREC is decided. */
+  readonly #unreleased = new Map<number, ReceivedMessage>();
+  /** Unacknowledged in the sense of Receive Maximum: QoS 2 counts until PUBCOMP. */
+  #quotaUsed = 0;
+  #version: ProtocolVersion = 4;
+  #epoch = 0;
+  #unsettled = 0;
+  #unsettledBytes = 0;
+  #unsettledQos0 = 0;
+  #unsettledQos0Bytes = 0;
+  /** Delivered when somebody starts to listen. */
+  #held: ReceivedMessage[] = [];
+  #deliver: ((message: IncomingMessage) => unknown) | undefined;
+  #closed = false;
+
+  constructor(limits: IncomingLimits, acknowledgements: AcknowledgementLane, counters: Counters, hooks: IncomingHooks) {
+    this.#limits = limits;
+    this.#acknowledgements = acknowledgements;
+    this.#counters = counters;
+    this.#hooks = hooks;
+  }
+
+  /** Messages whose handlers have not settled. */
+  get unsettled(): number {
+    return this.#unsettled;
+  }
+
+  get unsettledBytes(): number {
+    return this.#unsettledBytes;
+  }
+
+  configure(limits: IncomingLimits): void {
+    this.#limits = limits;
+  }
+
+  connected(version: ProtocolVersion, epoch: number, sessionPresent: boolean): void {
+    this.#version = version;
+    this.#epoch = epoch;
+    if (!sessionPresent) this.#unreleased.clear();
+    this.#quotaUsed = 0;
+  }
+
+  /** Acknowledgements never cross a connection. */
+  disconnected(): void {
+    for (let message = this.#ledger.shift(); message !== undefined; message = this.#ledger.shift()) {
+      message.epoch = 0;
+      message.inLedger = false;
+    }
+    this.#ledgerBytes = 0;
+  }
+
+  /** With `undefined` messages are held: neither lost nor acknowledged. */
+  deliverTo(deliver: ((message: IncomingMessage) => unknown) | undefined): void {
+    this.#deliver = deliver;
+    if (deliver === undefined) return;
+    const held = this.#held;
+    this.#held = [];
+    for (const message of held) this.#dispatch(message);
+  }
+
+  /** Delivers nothing more; the broker keeps what is not acknowledged. */
+  close(): void {
+    this.#closed = true;
+    for (const message of this.#held) this.#release(message);
+    this.#held = [];
+  }
+
+  /**
+   * Whether reading has to stop until handlers catch up.
+   *
+   * @param outgoingWaits an outgoing exchange waits for its answer: not reading would block the handlers that wait for it
+   */
+  mustPause(outgoingWaits: boolean): boolean {
+    if (this.#acknowledgements.size > MOST_UNSENT_ACKNOWLEDGEMENTS) return true;
+    if (outgoingWaits) return false;
+    return (
+      (this.#limits.incomingOverflow === 'backpressure' && this.#isQos0Full()) ||
+      // MQTT 3.1.1 has no Receive Maximum: the socket has to carry the message.
+      (this.#version === 4 && this.#ledger.size >= this.#limits.receiveMaximum)
+    );
+  }
+
+  /**
+   * @throws MqttProtocolError when the server exceeds our Receive Maximum [MQTT-3.3.4-9]
+   * @throws MqttConnectionError when an MQTT 3.1.1 server floods us while we cannot stop reading
+   */
+  receive(packet: PublishPacket, outgoingWaits: boolean): void {
+    this.#counters.messagesReceived++;
+    const message = new ReceivedMessage(packet, this, this.#epoch);
+    if (packet.qos > 0) return this.#receiveAcknowledged(message);
+    const sheds = outgoingWaits || this.#limits.incomingOverflow === 'drop-newest';
+    if (this.#closed || (sheds && this.#isQos0Full())) {
+      this.#counters.messagesDropped++;
+      this.#hooks.messageDropped(message);
+    } else this.#dispatch(message);
+  }
+
+  pubrel(id: number): void {
+    const message = this.#unreleased.get(id);
+    const isKnown = message !== undefined && message.reasonCode !== undefined;
+    if (isKnown) {
+      this.#unreleased.delete(id);
+      // Not counted when only its PUBREL came on this connection.
+      if (message.epoch === this.#epoch) this.#quotaUsed--;
+    } else this.#counters.unknownAcknowledgements++;
+    // Always answered, else the server repeats it for ever [MQTT-4.3.3-11].
+    this.#acknowledgements.push(PacketType.Pubcomp, id, isKnown || this.#version === 4 ? 0 : IDENTIFIER_NOT_FOUND);
+  }
+
+  acknowledge(message: ReceivedMessage, reasonCode: number): boolean {
+    if (!isReasonCodeOf(PacketType.Puback, reasonCode)) {
+      throw new MqttArgumentError('reasonCode', reasonCode, 'a PUBACK reason code: 0, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97 or 0x99');
+    }
+    if (message.qos === 0 || message.reasonCode !== undefined) return false;
+    message.reasonCode = this.#version === 5 ? reasonCode : 0;
+    // Refused with PUBREC, its identifier is free at once [MQTT-4.3.3-9].
+    if (message.qos === 2 && message.reasonCode >= REFUSED && this.#unreleased.get(message.id) === message) {
+      this.#unreleased.delete(message.id);
+    }
+    if (message.epoch !== this.#epoch || message.epoch === 0) return false;
+    this.#releaseReady();
+    return true;
+  }
+
+  #receiveAcknowledged(message: ReceivedMessage): void {
+    if (message.qos === 2) {
+      const known = this.#unreleased.get(message.id);
+      if (known !== undefined) return this.#repeated(known);
+    }
+    if (this.#closed) return;
+    if (this.#version === 5 && this.#quotaUsed >= this.#limits.receiveMaximum) {
+      throw new MqttProtocolError(
+        `more than ${this.#limits.receiveMaximum} unacknowledged messages [MQTT-3.3.4-9]`,
+        RECEIVE_MAXIMUM_EXCEEDED,
+      );
+    }
+    if (this.#ledger.size >= this.#limits.receiveMaximum + this.#limits.incomingCapacity || this.#ledgerBytes > this.#limits.incomingCapacityBytes) {
+      throw new MqttConnectionError(
+        'MQTT_CONNECTION_LOST',
+        `${this.#ledger.size} messages (${this.#ledgerBytes} bytes) are unacknowledged and the server sends more; limit its in-flight messages, speed up the handlers, or raise receiveMaximum and incomingCapacityBytes`,
+      );
+    }
+    this.#quotaUsed++;
+    if (message.qos === 2) this.#unreleased.set(message.id, message);
+    this.#enter(message);
+    if (this.#limits.acknowledge === 'on-receive') this.acknowledge(message, 0);
+    this.#dispatch(message);
+  }
+
+  /** The same QoS 2 message again: acknowledged again, never delivered again. */
+  #repeated(message: ReceivedMessage): void {
+    this.#counters.duplicatesSuppressed++;
+    if (message.inLedger) return;
+    if (message.epoch !== this.#epoch) this.#quotaUsed++;
+    message.epoch = this.#epoch;
+    this.#enter(message);
+    this.#releaseReady();
+  }
+
+  #enter(message: ReceivedMessage): void {
+    message.inLedger = true;
+    this.#ledger.push(message);
+    this.#ledgerBytes += message.payload.length;
+  }
+
+  /** Lets acknowledgements leave from the head of the ledger alone: in order of receipt [MQTT-4.6.0-2] [MQTT-4.6.0-3]. */
+  #releaseReady(): void {
+    for (let message = this.#ledger.head; message?.reasonCode !== undefined; message = this.#ledger.head) {
+      this.#ledger.remove(message);
+      message.inLedger = false;
+      this.#ledgerBytes -= message.payload.length;
+      if (message.qos === 1 || message.reasonCode >= REFUSED) this.#quotaUsed--;
+      this.#acknowledgements.push(message.qos === 1 ? PacketType.Puback : PacketType.Pubrec, message.id, message.reasonCode);
+    }
+  }
+
+  #isQos0Full(): boolean {
+    return this.#unsettledQos0 >= this.#limits.incomingCapacity || this.#unsettledQos0Bytes >= this.#limits.incomingCapacityBytes;
+  }
+
+  #dispatch(message: ReceivedMessage): void {
+    this.#unsettled++;
+    this.#unsettledBytes += message.payload.length;
+    if (message.qos === 0) {
+      this.#unsettledQos0++;
+      this.#unsettledQos0Bytes += message.payload.length;
+    }
+    if (this.#deliver === undefined) {
+      this.#held.push(message);
+      return;
+    }
+    let result: unknown;
+    try {
+      result = this.#deliver(message);
+    } catch (error) {
+      return this.#failed(message, error);
+    }
+    if (!isThenable(result)) return this.#settled(message);
+    result.then(
+      () => {
+        this.#settled(message);
+        this.#hooks.settledLater();
+      },
+      (error: unknown) => {
+        this.#failed(message, error);
+        this.#hooks.settledLater();
+      },
+    );
+  }
+
+  #settled(message: ReceivedMessage): void {
+    this.#release(message);
+    if (message.qos > 0 && this.#limits.acknowledge === 'after-handler') this.acknowledge(message, 0);
+  }
+
+  /** A failed message is refused where the protocol can say so. Left unacknowledged it would hold up all that came after it. */
+  #failed(message: ReceivedMessage, error: unknown): void {
+    this.#release(message);
+    this.#counters.handlerFailures++;
+    this.#hooks.handlerFailed(message, error);
+    if (message.qos > 0) this.acknowledge(message, REFUSED);
+  }
+
+  #release(message: ReceivedMessage): void {
+    this.#unsettled--;
+    this.#unsettledBytes -= message.payload.length;
+    if (message.qos > 0) return;
+    this.#unsettledQos0--;
+    this.#unsettledQos0Bytes -= message.payload.length;
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}

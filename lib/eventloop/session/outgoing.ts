@@ -1,0 +1,266 @@
+import { LinkedList } from '../admission/linked-list.js';
+import { RequestQueue, type RequestQueueLimits } from '../admission/request-queue.js';
+import { PacketType, type ProtocolVersion } from '../codec/packet-types.js';
+import type { ReceivedProperties } from '../codec/property-reader.js';
+import { reasonText } from '../codec/reason-codes.js';
+import { publishPacketBytes, type PacketWriter } from '../codec/writer.js';
+import { MqttNotSupportedError, MqttPacketTooLargeError, MqttRefusedError, type MqttError } from '../errors.js';
+import type { PublishResult } from '../messages.js';
+import type { Negotiated } from '../negotiated.js';
+import type { AcknowledgementLane } from './acknowledgement-lane.js';
+import type { Counters } from './counters.js';
+import { RESERVED_IDS, type PacketIds } from './packet-ids.js';
+import type { PublishExchange } from './publish-exchange.js';
+
+const REFUSED = 0x80;
+const IDENTIFIER_NOT_FOUND = 0x92;
+
+/**
+ * Publishes from the request queue to their last acknowledgement. What was sent and not answered is kept in the order of its
+ * first sending, so a resend is a walk along that list [MQTT-4.6.0-1].
+ *
+ * @internal
+ */
+export class OutgoingPublishes {
+  readonly queue: RequestQueue<PublishExchange>;
+  readonly #ids: PacketIds;
+  readonly #acknowledgements: AcknowledgementLane;
+  readonly #counters: Counters;
+  /** Sent and not answered, in the order of first sending. */
+  readonly #unanswered = new LinkedList<PublishExchange>();
+  readonly #byId = new Map<number, PublishExchange>();
+  /** QoS 2 past PUBREC, in the order of the PUBRECs [MQTT-4.6.0-4]. Never sent as PUBLISH again [MQTT-4.3.3-6]. */
+  readonly #released = new Map<number, PublishExchange>();
+  /** The first unanswered publish that this connection has not seen; a resend is pending while there is one. */
+  #resend: PublishExchange | undefined;
+  #releasesToResend: number[] = [];
+  #epoch = 0;
+  #inflight = 0;
+  #negotiated!: Negotiated;
+
+  constructor(
+    limits: RequestQueueLimits,
+    ids: PacketIds,
+    acknowledgements: AcknowledgementLane,
+    counters: Counters,
+    onDropped: (exchange: PublishExchange, policy: 'drop-oldest' | 'drop-newest') => void,
+  ) {
+    this.queue = new RequestQueue(limits, onDropped);
+    this.#ids = ids;
+    this.#acknowledgements = acknowledgements;
+    this.#counters = counters;
+  }
+
+  /** Sent on this connection and not complete. */
+  get inflight(): number {
+    return this.#inflight;
+  }
+
+  get isDrained(): boolean {
+    return this.queue.size === 0 && this.queue.waiting === 0 && this.#unanswered.size === 0 && this.#released.size === 0;
+  }
+
+  connected(negotiated: Negotiated, epoch: number, sessionPresent: boolean): void {
+    this.#negotiated = negotiated;
+    this.#epoch = epoch;
+    if (!sessionPresent) this.#forgetSession();
+    this.#resend = this.#unanswered.head;
+    this.#releasesToResend = [...this.#released.keys()].reverse();
+    this.#inflight = this.#released.size;
+  }
+
+  disconnected(): void {
+    this.#inflight = 0;
+    this.#resend = undefined;
+  }
+
+  /** The broker lost the session: unanswered publishes start over as new ones [MQTT-4.4.0-1], and what is past PUBREC is complete. */
+  #forgetSession(): void {
+    for (const exchange of this.#unanswered) {
+      this.#ids.release(exchange.id);
+      exchange.id = 0;
+      if (exchange.settled) this.#unanswered.remove(exchange);
+    }
+    this.#byId.clear();
+    for (const [id, exchange] of this.#released) {
+      this.#ids.release(id);
+      this.#succeed(exchange, 0, undefined);
+    }
+    this.#released.clear();
+  }
+
+  /** The next PUBREL to repeat, if any; it takes no slot of its own and never waits for one [MQTT-3.3.4-8]. */
+  get hasReleaseToResend(): boolean {
+    while (this.#releasesToResend.length > 0 && !this.#released.has(this.#releasesToResend.at(-1)!)) this.#releasesToResend.pop();
+    return this.#releasesToResend.length > 0;
+  }
+
+  resendRelease(): void {
+    this.#acknowledgements.push(PacketType.Pubrel, this.#releasesToResend.pop()!, 0);
+  }
+
+  /** The publish that may go next: a resend first; a QoS 0 publish at the head of the queue does not wait for the window. */
+  next(): PublishExchange | undefined {
+    const hasSlot = this.#inflight < this.#negotiated.inflight;
+    if (this.#resend !== undefined && hasSlot) return this.#resend;
+    const head = this.queue.head;
+    if (head === undefined || head.qos === 0) return head;
+    return hasSlot && this.#resend === undefined && this.#ids.free > RESERVED_IDS ? head : undefined;
+  }
+
+  /**
+   * Fails the publish that `next` returned if the server of this connection cannot take it.
+   *
+   * @returns whether it failed
+   */
+  failIfUnsupported(exchange: PublishExchange): boolean {
+    const error = unsupported(exchange, this.#negotiated);
+    if (error === undefined) return false;
+    if (exchange === this.#resend) {
+      this.#resend = exchange.next;
+      this.#close(exchange);
+    } else this.queue.shift();
+    this.#fail(exchange, error);
+    return true;
+  }
+
+  /** Writes the publish that `next` returned. */
+  send(exchange: PublishExchange, writer: PacketWriter): void {
+    let dup = false;
+    if (exchange === this.#resend) {
+      this.#resend = exchange.next;
+      dup = exchange.id !== 0;
+      this.#counters.publishesResent++;
+    } else {
+      this.queue.shift();
+      if (exchange.qos > 0) this.#unanswered.push(exchange);
+    }
+    exchange.epoch = this.#epoch;
+    if (exchange.qos > 0) {
+      if (exchange.id === 0) exchange.id = this.#ids.take()!;
+      this.#byId.set(exchange.id, exchange);
+      this.#inflight++;
+    }
+    this.#counters.publishesSent++;
+    writer.publish(exchange, exchange.id, dup, this.#negotiated.protocolVersion);
+  }
+
+  puback(id: number, reasonCode: number, properties: ReceivedProperties | undefined): void {
+    const exchange = this.#byId.get(id);
+    if (exchange === undefined || exchange.qos !== 1 || exchange.epoch !== this.#epoch) {
+      this.#counters.unknownAcknowledgements++;
+      return;
+    }
+    this.#inflight--;
+    this.#close(exchange);
+    this.#complete(exchange, reasonCode, properties);
+  }
+
+  pubrec(id: number, reasonCode: number, properties: ReceivedProperties | undefined, version: ProtocolVersion): void {
+    const exchange = this.#byId.get(id);
+    if (exchange === undefined || exchange.qos !== 2 || exchange.epoch !== this.#epoch) {
+      if (this.#released.has(id)) this.#acknowledgements.push(PacketType.Pubrel, id, 0);
+      else {
+        this.#counters.unknownAcknowledgements++;
+        // The broker waits for a PUBREL whatever we know. A QoS 1 exchange under this id is not its business.
+        if (exchange === undefined) this.#acknowledgements.push(PacketType.Pubrel, id, version === 5 ? IDENTIFIER_NOT_FOUND : 0);
+      }
+      return;
+    }
+    if (reasonCode >= REFUSED) {
+      this.#inflight--;
+      this.#close(exchange);
+      this.#complete(exchange, reasonCode, properties);
+      return;
+    }
+    this.#unanswered.remove(exchange);
+    this.#byId.delete(id);
+    this.#released.set(id, exchange);
+    this.#acknowledgements.push(PacketType.Pubrel, id, 0);
+  }
+
+  pubcomp(id: number, properties: ReceivedProperties | undefined): void {
+    const exchange = this.#released.get(id);
+    if (exchange === undefined) {
+      this.#counters.unknownAcknowledgements++;
+      return;
+    }
+    this.#inflight--;
+    this.#released.delete(id);
+    this.#ids.release(id);
+    // 0x92 says that the broker has completed it before: either way it has the message.
+    this.#succeed(exchange, 0, properties);
+  }
+
+  /** Takes back a publish that waits or is queued; one that was sent stays with the protocol. */
+  withdraw(exchange: PublishExchange): void {
+    this.#counters.publishesFailed++;
+    this.queue.remove(exchange);
+  }
+
+  failAll(error: (delivery: 'not-sent' | 'unknown') => MqttError): void {
+    this.#counters.publishesFailed += this.queue.size + this.queue.waiting;
+    this.queue.failAll(error('not-sent'));
+    for (const exchange of [...this.#unanswered, ...this.#released.values()]) this.#fail(exchange, error('unknown'));
+    for (const exchange of this.#unanswered) this.#unanswered.remove(exchange);
+    this.#byId.clear();
+    this.#released.clear();
+    this.disconnected();
+  }
+
+  /** QoS 0: written to the socket. */
+  written(exchange: PublishExchange): void {
+    this.#succeed(exchange, 0, undefined);
+  }
+
+  fail(exchange: PublishExchange, error: MqttError): void {
+    this.#fail(exchange, error);
+  }
+
+  #close(exchange: PublishExchange): void {
+    this.#unanswered.remove(exchange);
+    this.#byId.delete(exchange.id);
+    this.#ids.release(exchange.id);
+  }
+
+  #complete(exchange: PublishExchange, reasonCode: number, properties: ReceivedProperties | undefined): void {
+    if (reasonCode < REFUSED) this.#succeed(exchange, reasonCode, properties);
+    else this.#fail(exchange, new MqttRefusedError('publish', exchange.topic, reasonCode, reasonText(reasonCode, properties?.reasonString)));
+  }
+
+  #succeed(exchange: PublishExchange, reasonCode: number, properties: ReceivedProperties | undefined): void {
+    if (exchange.settled) return;
+    this.#counters.publishesCompleted++;
+    if (reasonCode === 0 && properties === undefined) exchange.succeedPlainly();
+    else exchange.succeed(publishResult(exchange, reasonCode, properties));
+  }
+
+  #fail(exchange: PublishExchange, error: MqttError): void {
+    if (exchange.settled) return;
+    this.#counters.publishesFailed++;
+    exchange.fail(error);
+  }
+}
+
+function publishResult({ qos }: PublishExchange, reasonCode: number, properties: ReceivedProperties | undefined): PublishResult {
+  const { reasonString, userProperties } = properties ?? {};
+  return {
+    qos,
+    reasonCode,
+    ...(reasonString === undefined ? {} : { reasonString }),
+    ...(userProperties === undefined ? {} : { userProperties }),
+  };
+}
+
+/** Every limit is the present server's: it may be another one than when the publish was accepted. */
+function unsupported(exchange: PublishExchange, negotiated: Negotiated): MqttError | undefined {
+  if (exchange.qos > negotiated.maximumQos) {
+    return new MqttNotSupportedError(`QoS ${exchange.qos}`, `publish with QoS ${negotiated.maximumQos} at most`);
+  }
+  if (exchange.retain && !negotiated.retainAvailable) return new MqttNotSupportedError('retained messages', 'publish without retain');
+  if (exchange.bytes > negotiated.maxPacketBytes) {
+    const bytes = publishPacketBytes(exchange, negotiated.protocolVersion);
+    if (bytes > negotiated.maxPacketBytes) return new MqttPacketTooLargeError(bytes, negotiated.maxPacketBytes, 'server');
+  }
+  return undefined;
+}

@@ -1,0 +1,56 @@
+import { Admission, type QueuedRequest } from '../admission/request-queue.js';
+import { publishPacketBytes, type PublishToWrite } from '../codec/writer.js';
+import type { DeliveryState } from '../errors.js';
+import type { Delivery, PublishResult, QoS } from '../messages.js';
+import { Operation } from './operation.js';
+
+const DONE: Readonly<Record<QoS, PublishResult>> = {
+  0: Object.freeze({ qos: 0, reasonCode: 0 }),
+  1: Object.freeze({ qos: 1, reasonCode: 0 }),
+  2: Object.freeze({ qos: 2, reasonCode: 0 }),
+};
+
+/** Something that happens when the queue takes a publish. @internal */
+export type OnAdmitted = (delivery: Delivery) => void;
+
+/** One publish from the call to its last acknowledgement. @internal */
+export class PublishExchange extends Operation<PublishResult> implements QueuedRequest<PublishExchange>, PublishToWrite, Delivery {
+  previous: PublishExchange | undefined;
+  next: PublishExchange | undefined;
+  admission: Admission = Admission.Outside;
+  onAdmitted: OnAdmitted | undefined;
+  /** Size of the whole packet on MQTT 5, which is the larger one. */
+  readonly bytes: number;
+  /** 0 while it has none. */
+  id = 0;
+  /** The connection on which it was last sent; 0 when it never was. */
+  epoch = 0;
+
+  constructor(
+    readonly topic: string,
+    readonly topicBytes: number,
+    readonly payload: Buffer,
+    readonly qos: QoS,
+    readonly retain: boolean,
+    readonly encodedProperties: Buffer | undefined,
+  ) {
+    super();
+    this.bytes = publishPacketBytes(this, 5);
+  }
+
+  get description(): string {
+    return `publish to "${this.topic}"`;
+  }
+
+  get delivery(): DeliveryState {
+    return this.epoch === 0 ? 'not-sent' : 'unknown';
+  }
+
+  admitted(): void {
+    this.onAdmitted?.(this);
+  }
+
+  succeedPlainly(): void {
+    this.succeed(DONE[this.qos]);
+  }
+}

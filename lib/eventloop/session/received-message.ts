@@ -1,0 +1,47 @@
+import type { PublishPacket } from '../codec/decoder.js';
+import type { IncomingMessage, IncomingProperties, QoS } from '../messages.js';
+import type { ListNode } from '../admission/linked-list.js';
+
+/** Whoever acknowledges received messages. @internal */
+export interface MessageOwner {
+  acknowledge(message: ReceivedMessage, reasonCode: number): boolean;
+}
+
+/** @internal */
+export class ReceivedMessage implements IncomingMessage, ListNode<ReceivedMessage> {
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly qos: QoS;
+  readonly retain: boolean;
+  readonly dup: boolean;
+  readonly properties: IncomingProperties | undefined;
+  /** The connection that waits for its acknowledgement; 0 for none. */
+  epoch: number;
+  /** Reason of the acknowledgement once it may leave. */
+  reasonCode: number | undefined = undefined;
+  inLedger = false;
+  previous: ReceivedMessage | undefined = undefined;
+  next: ReceivedMessage | undefined = undefined;
+  readonly #owner: MessageOwner;
+  readonly #id: number;
+
+  constructor(packet: PublishPacket, owner: MessageOwner, epoch: number) {
+    this.topic = packet.topic;
+    this.payload = packet.payload;
+    this.qos = packet.qos;
+    this.retain = packet.retain;
+    this.dup = packet.dup;
+    this.properties = packet.properties;
+    this.#id = packet.id;
+    this.#owner = owner;
+    this.epoch = epoch;
+  }
+
+  get id(): number {
+    return this.#id;
+  }
+
+  acknowledge(reasonCode = 0): boolean {
+    return this.#owner.acknowledge(this, reasonCode);
+  }
+}

@@ -1,0 +1,224 @@
+import type { PacketSink, PublishPacket } from '../codec/decoder.js';
+import { PacketType, type AcknowledgementType } from '../codec/packet-types.js';
+import type { ReceivedProperties } from '../codec/property-reader.js';
+import type { PacketWriter } from '../codec/writer.js';
+import { MqttProtocolError, type MqttError } from '../errors.js';
+import type { Negotiated } from '../negotiated.js';
+import type { RequestQueueLimits } from '../admission/request-queue.js';
+import { Throttle, type ThrottleRates } from '../admission/throttle.js';
+import { AcknowledgementLane } from './acknowledgement-lane.js';
+import { Counters } from './counters.js';
+import { IncomingMessages, type IncomingHooks, type IncomingLimits } from './incoming.js';
+import { KeepAlive } from './keep-alive.js';
+import { OutgoingPublishes } from './outgoing.js';
+import { PacketIds } from './packet-ids.js';
+import type { PublishExchange } from './publish-exchange.js';
+import { Subscriptions, type OnRefused } from './subscriptions.js';
+
+const PING_BYTES = 2;
+const PUBREL_BYTES = 4;
+
+/** @internal */
+export interface SessionOptions extends RequestQueueLimits, IncomingLimits {
+  readonly throttle: ThrottleRates | undefined;
+  readonly pingTimeoutMs: number | undefined;
+}
+
+/** @internal */
+export interface SessionHooks extends IncomingHooks {
+  publishDropped(exchange: PublishExchange, policy: 'drop-oldest' | 'drop-newest'): void;
+  subscriptionRefused: OnRefused;
+  /** The throttle starts to hold requests back. */
+  throttled(waitMs: number): void;
+}
+
+/**
+ * The MQTT session without I/O: packets come in through the sink methods, packets go out when `write` is called, time comes in
+ * as an argument. Outlives connections.
+ *
+ * @internal
+ */
+export class Session implements Omit<PacketSink, 'connack' | 'disconnect'> {
+  readonly counters = new Counters();
+  readonly keepAlive = new KeepAlive();
+  readonly outgoing: OutgoingPublishes;
+  readonly subscriptions: Subscriptions;
+  readonly incoming: IncomingMessages;
+  readonly #acknowledgements = new AcknowledgementLane();
+  readonly #throttle: Throttle;
+  readonly #hooks: SessionHooks;
+  #pingTimeoutMs: number | undefined;
+  #negotiated: Negotiated | undefined;
+  #epoch = 0;
+  /** QoS 0 publishes of the present write. */
+  #written: PublishExchange[] = [];
+  #throttledSinceMs: number | undefined;
+  #nextSendMs = Infinity;
+
+  constructor(options: SessionOptions, hooks: SessionHooks) {
+    this.#hooks = hooks;
+    this.#throttle = new Throttle(options.throttle);
+    this.#pingTimeoutMs = options.pingTimeoutMs;
+    const ids = new PacketIds();
+    this.outgoing = new OutgoingPublishes(options, ids, this.#acknowledgements, this.counters, (exchange, policy) => {
+      this.counters.publishesDropped++;
+      hooks.publishDropped(exchange, policy);
+    });
+    this.subscriptions = new Subscriptions(options.requestCapacity, ids, this.counters, hooks.subscriptionRefused);
+    this.incoming = new IncomingMessages(options, this.#acknowledgements, this.counters, hooks);
+  }
+
+  /** New options count from now on; what was accepted under the old ones stays. */
+  configure(options: SessionOptions): void {
+    this.outgoing.queue.configure(options);
+    this.subscriptions.configure(options.requestCapacity);
+    this.incoming.configure(options);
+    this.#throttle.configure(options.throttle);
+    this.#pingTimeoutMs = options.pingTimeoutMs;
+  }
+
+  connected(negotiated: Negotiated, nowMs: number): void {
+    this.#negotiated = negotiated;
+    this.#epoch++;
+    this.keepAlive.connected(nowMs, negotiated.keepAliveSeconds, this.#pingTimeoutMs);
+    this.outgoing.connected(negotiated, this.#epoch, negotiated.sessionPresent);
+    this.subscriptions.connected(negotiated, negotiated.sessionPresent);
+    this.incoming.connected(negotiated.protocolVersion, this.#epoch, negotiated.sessionPresent);
+  }
+
+  disconnected(cause: MqttError, nowMs: number): void {
+    this.#negotiated = undefined;
+    this.#nextSendMs = Infinity;
+    this.#endThrottling(nowMs);
+    this.#acknowledgements.clear();
+    this.keepAlive.disconnected();
+    this.outgoing.disconnected();
+    this.subscriptions.disconnected();
+    this.incoming.disconnected();
+    for (const exchange of this.takeWritten()) this.outgoing.fail(exchange, cause);
+  }
+
+  /** An outgoing exchange waits for its answer on this connection. */
+  get waitsForAnswer(): boolean {
+    return this.outgoing.inflight > 0 || this.subscriptions.waitsForAcknowledgement;
+  }
+
+  get isDrained(): boolean {
+    return this.outgoing.isDrained && this.subscriptions.isDrained && this.incoming.unsettled === 0 && this.#acknowledgements.size === 0;
+  }
+
+  get hasAcknowledgements(): boolean {
+    return this.#acknowledgements.size > 0;
+  }
+
+  /** When `write` should be called again although nothing happens. */
+  get dueMs(): number {
+    return Math.min(this.#nextSendMs, this.keepAlive.dueMs);
+  }
+
+  /** Writes what may leave now, the most urgent first, until the writer is full or nothing is left. */
+  write(writer: PacketWriter, nowMs: number): void {
+    this.#nextSendMs = Infinity;
+    if (!this.#acknowledgements.write(writer)) return;
+    if (this.keepAlive.wantsPing && writer.hasRoom(PING_BYTES)) {
+      writer.pingreq();
+      this.keepAlive.pingWritten(nowMs);
+    }
+    while (this.#writeThrottled(writer, nowMs));
+  }
+
+  /** QoS 0 publishes since the last call: complete when the write is. */
+  takeWritten(): PublishExchange[] {
+    const written = this.#written;
+    if (written.length > 0) this.#written = [];
+    return written;
+  }
+
+  /** @returns whether there may be more to write */
+  #writeThrottled(writer: PacketWriter, nowMs: number): boolean {
+    const { outgoing, subscriptions } = this;
+    const subscriptionBytes = subscriptions.nextBytes();
+    const release = subscriptionBytes === 0 && outgoing.hasReleaseToResend;
+    const exchange = subscriptionBytes === 0 && !release ? outgoing.next() : undefined;
+    const bytes = subscriptionBytes || (release ? PUBREL_BYTES : (exchange?.bytes ?? 0));
+    if (bytes === 0) {
+      this.#throttle.idle();
+      this.#endThrottling(nowMs);
+      return false;
+    }
+    if (exchange !== undefined && outgoing.failIfUnsupported(exchange)) return true;
+    const waitMs = this.#throttle.waitMs(nowMs);
+    if (waitMs > 0) {
+      this.#nextSendMs = nowMs + waitMs;
+      this.#beginThrottling(nowMs, waitMs);
+      return false;
+    }
+    if (!writer.hasRoom(bytes)) return false;
+    this.#throttle.take(nowMs, bytes);
+    if (subscriptionBytes > 0) subscriptions.send(writer);
+    else if (exchange !== undefined) {
+      outgoing.send(exchange, writer);
+      if (exchange.qos === 0) this.#written.push(exchange);
+    } else {
+      outgoing.resendRelease();
+      this.#acknowledgements.write(writer);
+    }
+    return true;
+  }
+
+  #beginThrottling(nowMs: number, waitMs: number): void {
+    if (this.#throttledSinceMs !== undefined) {
+      this.counters.throttleWaitMs += nowMs - this.#throttledSinceMs;
+      this.#throttledSinceMs = nowMs;
+      return;
+    }
+    this.#throttledSinceMs = nowMs;
+    this.#hooks.throttled(waitMs);
+  }
+
+  #endThrottling(nowMs: number): void {
+    if (this.#throttledSinceMs === undefined) return;
+    this.counters.throttleWaitMs += nowMs - this.#throttledSinceMs;
+    this.#throttledSinceMs = undefined;
+  }
+
+  publish(packet: PublishPacket): void {
+    this.incoming.receive(packet, this.waitsForAnswer);
+  }
+
+  acknowledgement(type: AcknowledgementType, id: number, reasonCode: number, properties: ReceivedProperties | undefined): void {
+    switch (type) {
+      case PacketType.Puback:
+        return this.outgoing.puback(id, reasonCode, properties);
+      case PacketType.Pubrec:
+        return this.outgoing.pubrec(id, reasonCode, properties, this.#negotiated!.protocolVersion);
+      case PacketType.Pubcomp:
+        return this.outgoing.pubcomp(id, properties);
+      case PacketType.Pubrel:
+        return this.incoming.pubrel(id);
+    }
+  }
+
+  subscriptionAcknowledgement(
+    type: typeof PacketType.Suback | typeof PacketType.Unsuback,
+    id: number,
+    reasonCodes: readonly number[],
+    properties: ReceivedProperties | undefined,
+  ): void {
+    this.subscriptions.acknowledged(type, id, reasonCodes, properties);
+  }
+
+  /** Any byte proves that the link lives; the connection has said so already. */
+  pingresp(): void {}
+
+  auth(): void {
+    throw new MqttProtocolError('AUTH without an authentication method in CONNECT [MQTT-4.12.0-6]');
+  }
+
+  /** Settles everything that is still open. */
+  close(error: (delivery: 'not-sent' | 'unknown') => MqttError): void {
+    this.incoming.close();
+    this.outgoing.failAll(error);
+    this.subscriptions.failAll(error);
+  }
+}

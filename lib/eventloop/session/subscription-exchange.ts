@@ -1,0 +1,87 @@
+import { encodeSubscribe, encodeUnsubscribe } from '../codec/encoder.js';
+import { PacketType, type ProtocolVersion } from '../codec/packet-types.js';
+import { MqttNotSupportedError, type DeliveryState, type MqttError } from '../errors.js';
+import type { SubscribeOptions, SubscribeResult, UserProperties } from '../messages.js';
+import type { Negotiated } from '../negotiated.js';
+import { Operation } from './operation.js';
+
+/** What a granted subscription is made of, to make it again when the broker has lost the session. @internal */
+export interface DesiredSubscription {
+  readonly options: SubscribeOptions;
+  readonly subscriptionIdentifier: number | undefined;
+  readonly userProperties: UserProperties | undefined;
+}
+
+/** A SUBSCRIBE from the call to its SUBACK. @internal */
+export class SubscribeExchange extends Operation<SubscribeResult> {
+  readonly acknowledgedBy = PacketType.Suback;
+  wasSent = false;
+
+  constructor(
+    readonly filters: ReadonlyMap<string, SubscribeOptions>,
+    readonly subscriptionIdentifier: number | undefined,
+    readonly userProperties: UserProperties | undefined,
+    /** Made by the session itself after the broker lost it. */
+    readonly isRepeat: boolean,
+  ) {
+    super();
+  }
+
+  get description(): string {
+    return `subscribe to ${quoted(this.filters.keys())}`;
+  }
+
+  get delivery(): DeliveryState {
+    return this.wasSent ? 'unknown' : 'not-sent';
+  }
+
+  encode(id: number, version: ProtocolVersion): Buffer {
+    return encodeSubscribe(id, this.filters, this, version);
+  }
+
+  /** What the server of this connection cannot do of it. */
+  unsupported(negotiated: Negotiated): MqttError | undefined {
+    if (this.subscriptionIdentifier !== undefined && negotiated.protocolVersion === 5 && !negotiated.subscriptionIdentifiersAvailable) {
+      return new MqttNotSupportedError('subscription identifiers', 'subscribe without one');
+    }
+    for (const filter of this.filters.keys()) {
+      if (!negotiated.sharedSubscriptionAvailable && filter.startsWith('$share/')) {
+        return new MqttNotSupportedError(`shared subscriptions ("${filter}")`, 'subscribe to the filter itself');
+      }
+      if (!negotiated.wildcardSubscriptionAvailable && /[+#]/.test(filter)) {
+        return new MqttNotSupportedError(`wildcard subscriptions ("${filter}")`, 'subscribe to each topic');
+      }
+    }
+    return undefined;
+  }
+}
+
+/** An UNSUBSCRIBE from the call to its UNSUBACK. @internal */
+export class UnsubscribeExchange extends Operation<void> {
+  readonly acknowledgedBy = PacketType.Unsuback;
+  wasSent = false;
+
+  constructor(readonly filters: readonly string[]) {
+    super();
+  }
+
+  get description(): string {
+    return `unsubscribe from ${quoted(this.filters)}`;
+  }
+
+  get delivery(): DeliveryState {
+    return this.wasSent ? 'unknown' : 'not-sent';
+  }
+
+  encode(id: number, version: ProtocolVersion): Buffer {
+    return encodeUnsubscribe(id, this.filters, version);
+  }
+
+  unsupported(): undefined {
+    return undefined;
+  }
+}
+
+function quoted(filters: Iterable<string>): string {
+  return Array.from(filters, (filter) => `"${filter}"`).join(', ');
+}

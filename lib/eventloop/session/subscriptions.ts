@@ -1,0 +1,200 @@
+import type { PacketType } from '../codec/packet-types.js';
+import type { ReceivedProperties } from '../codec/property-reader.js';
+import { reasonText } from '../codec/reason-codes.js';
+import type { PacketWriter } from '../codec/writer.js';
+import { MqttPacketTooLargeError, MqttProtocolError, MqttQueueFullError, MqttRefusedError, type MqttError } from '../errors.js';
+import type { QoS, SubscribeOptions } from '../messages.js';
+import type { Negotiated } from '../negotiated.js';
+import type { Counters } from './counters.js';
+import type { PacketIds } from './packet-ids.js';
+import { SubscribeExchange, UnsubscribeExchange, type DesiredSubscription } from './subscription-exchange.js';
+
+const REFUSED = 0x80;
+/** AWS IoT takes no more filters in one SUBSCRIBE. */
+const FILTERS_PER_REPEAT = 8;
+
+type Exchange = SubscribeExchange | UnsubscribeExchange;
+
+/** A filter that the broker refused. @internal */
+export type OnRefused = (filter: string, reasonCode: number, reason: string) => void;
+
+/**
+ * The subscriptions that were granted, and the requests that change them. Requests outlive connections; granted subscriptions
+ * are made again when, and only when, the broker has lost the session.
+ *
+ * @internal
+ */
+export class Subscriptions {
+  readonly #ids: PacketIds;
+  readonly #counters: Counters;
+  readonly #onRefused: OnRefused;
+  readonly #granted = new Map<string, DesiredSubscription>();
+  readonly #sent = new Map<number, Exchange>();
+  #waiting: Exchange[] = [];
+  #capacity: number;
+  #negotiated!: Negotiated;
+
+  constructor(capacity: number, ids: PacketIds, counters: Counters, onRefused: OnRefused) {
+    this.#capacity = capacity;
+    this.#ids = ids;
+    this.#counters = counters;
+    this.#onRefused = onRefused;
+  }
+
+  configure(capacity: number): void {
+    this.#capacity = capacity;
+  }
+
+  get waitsForAcknowledgement(): boolean {
+    return this.#sent.size > 0;
+  }
+
+  get isDrained(): boolean {
+    return this.#waiting.length === 0 && this.#sent.size === 0;
+  }
+
+  /** @throws MqttQueueFullError when too many requests wait already */
+  offer(exchange: Exchange): void {
+    if (this.#waiting.length >= this.#capacity) throw new MqttQueueFullError('requestCapacity', this.#capacity);
+    if (exchange instanceof UnsubscribeExchange) for (const filter of exchange.filters) this.#granted.delete(filter);
+    this.#waiting.push(exchange);
+  }
+
+  withdraw(exchange: Exchange): void {
+    const index = this.#waiting.indexOf(exchange);
+    if (index >= 0) this.#waiting.splice(index, 1);
+  }
+
+  connected(negotiated: Negotiated, sessionPresent: boolean): void {
+    this.#negotiated = negotiated;
+    if (sessionPresent) return;
+    this.#waiting = [...this.#repeats(), ...this.#waiting.filter((exchange) => !(exchange instanceof SubscribeExchange && exchange.isRepeat))];
+  }
+
+  /** What was sent and not answered goes first on the next connection, in its old order. */
+  disconnected(): void {
+    const unanswered: Exchange[] = [];
+    for (const [id, exchange] of this.#sent) {
+      this.#ids.release(id);
+      if (!exchange.settled) unanswered.push(exchange);
+    }
+    this.#sent.clear();
+    this.#waiting = [...unanswered, ...this.#waiting];
+  }
+
+  /** Bytes of the next request that may go on this connection; those that may not fail here. 0 when there is none. */
+  nextBytes(): number {
+    for (let exchange = this.#waiting[0]; exchange !== undefined; exchange = this.#waiting[0]) {
+      if (this.#ids.free === 0) return 0;
+      const bytes = exchange.encode(1, this.#negotiated.protocolVersion).length;
+      const error =
+        bytes > this.#negotiated.maxPacketBytes
+          ? new MqttPacketTooLargeError(bytes, this.#negotiated.maxPacketBytes, 'server')
+          : exchange.unsupported(this.#negotiated);
+      if (error === undefined) return bytes;
+      this.#waiting.shift();
+      exchange.fail(error);
+    }
+    return 0;
+  }
+
+  /** Writes the request whose size `nextBytes` told. */
+  send(writer: PacketWriter): void {
+    const exchange = this.#waiting.shift()!;
+    const id = this.#ids.take()!;
+    exchange.wasSent = true;
+    this.#sent.set(id, exchange);
+    writer.raw(exchange.encode(id, this.#negotiated.protocolVersion));
+  }
+
+  /**
+   * @throws MqttProtocolError when the answer does not fit the request; the request has failed then, so that it cannot come
+   *   back and end every later connection too
+   */
+  acknowledged(
+    type: typeof PacketType.Suback | typeof PacketType.Unsuback,
+    id: number,
+    reasonCodes: readonly number[],
+    properties: ReceivedProperties | undefined,
+  ): void {
+    const exchange = this.#sent.get(id);
+    if (exchange === undefined || exchange.acknowledgedBy !== type) {
+      this.#counters.unknownAcknowledgements++;
+      return;
+    }
+    this.#sent.delete(id);
+    this.#ids.release(id);
+    const filters = exchange instanceof SubscribeExchange ? [...exchange.filters.keys()] : exchange.filters;
+    if (reasonCodes.length !== filters.length && (reasonCodes.length > 0 || exchange instanceof SubscribeExchange)) {
+      const error = new MqttProtocolError(`${reasonCodes.length} reason codes for ${filters.length} filters`);
+      exchange.fail(error);
+      throw error;
+    }
+    const refused = new Map<string, number>();
+    filters.forEach((filter, index) => {
+      if ((reasonCodes[index] ?? 0) >= REFUSED) refused.set(filter, reasonCodes[index]!);
+    });
+    const error = refusal(exchange, refused, properties?.reasonString);
+    if (exchange instanceof SubscribeExchange) this.#subscribed(exchange, filters, reasonCodes, refused, error, properties?.reasonString);
+    else if (error === undefined) {
+      for (const filter of filters) this.#granted.delete(filter);
+      exchange.succeed();
+    } else exchange.fail(error);
+  }
+
+  failAll(error: (delivery: 'not-sent' | 'unknown') => MqttError): void {
+    for (const exchange of [...this.#sent.values(), ...this.#waiting]) exchange.fail(error(exchange.delivery));
+    this.#sent.clear();
+    this.#waiting = [];
+  }
+
+  #subscribed(
+    exchange: SubscribeExchange,
+    filters: readonly string[],
+    reasonCodes: readonly number[],
+    refused: ReadonlyMap<string, number>,
+    error: MqttError | undefined,
+    reasonString: string | undefined,
+  ): void {
+    const { subscriptionIdentifier, userProperties } = exchange;
+    const granted = new Map<string, QoS>();
+    filters.forEach((filter, index) => {
+      if (refused.has(filter)) return this.#onRefused(filter, reasonCodes[index]!, reasonText(reasonCodes[index]!, reasonString));
+      granted.set(filter, reasonCodes[index] as QoS);
+      // Its owner was told that it failed: nobody would ever unsubscribe it.
+      if (exchange.settled) return;
+      this.#granted.set(filter, { options: exchange.filters.get(filter)!, subscriptionIdentifier, userProperties });
+    });
+    if (error === undefined) exchange.succeed({ granted });
+    else exchange.fail(error);
+  }
+
+  /** SUBSCRIBEs for all that was granted, grouped as far as their packet-wide properties allow. */
+  #repeats(): SubscribeExchange[] {
+    const repeats: SubscribeExchange[] = [];
+    let filters = new Map<string, SubscribeOptions>();
+    let group: DesiredSubscription | undefined;
+    for (const [filter, desired] of this.#granted) {
+      const joins =
+        group !== undefined &&
+        filters.size < FILTERS_PER_REPEAT &&
+        group.subscriptionIdentifier === desired.subscriptionIdentifier &&
+        group.userProperties === desired.userProperties;
+      if (!joins) {
+        filters = new Map();
+        group = desired;
+        repeats.push(new SubscribeExchange(filters, desired.subscriptionIdentifier, desired.userProperties, true));
+      }
+      filters.set(filter, desired.options);
+    }
+    return repeats;
+  }
+}
+
+function refusal(exchange: Exchange, refused: ReadonlyMap<string, number>, reasonString: string | undefined): MqttError | undefined {
+  const first = refused.entries().next().value;
+  if (first === undefined) return undefined;
+  const [filter, reasonCode] = first;
+  const operation = exchange instanceof SubscribeExchange ? 'subscribe' : 'unsubscribe';
+  return new MqttRefusedError(operation, filter, reasonCode, reasonText(reasonCode, reasonString), refused);
+}
