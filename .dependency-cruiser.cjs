@@ -1,0 +1,100 @@
+const manifest = require('./package.json');
+
+const declared = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
+const core = '^lib/eventloop/(session|admission|reconnect|codec)/';
+
+/** The layers of CONTRIBUTING.md: arrows point down only. test/architecture/layers.test.ts breaks each rule once. */
+module.exports = {
+  forbidden: [
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: 'lib-imports-what-exists',
+      severity: 'error',
+      from: { path: '^lib/' },
+      to: { couldNotResolve: true },
+    },
+    {
+      name: 'lib-stands-alone',
+      comment: 'Published code imports nothing from tests, samples, benchmarks or tools.',
+      severity: 'error',
+      from: { path: '^lib/' },
+      to: { pathNot: ['^lib/', 'node_modules/'], dependencyTypesNot: ['core'], couldNotResolve: false },
+    },
+    {
+      name: 'lib-declares-its-dependencies',
+      comment: 'Packages are those of dependencies and peerDependencies, never a development tool.',
+      severity: 'error',
+      from: { path: '^lib/' },
+      to: { path: 'node_modules/', pathNot: `node_modules/(@types/)?(${declared.join('|')})/` },
+    },
+    {
+      name: 'lib-has-no-dead-files',
+      comment: 'Every file is reached from one of the entry points.',
+      severity: 'error',
+      from: { path: '^lib/((eventloop|testing)/)?index[.]ts$' },
+      to: { path: '^lib/', pathNot: '^lib/((eventloop|testing)/)?index[.]ts$', reachable: false },
+    },
+    {
+      name: 'eventloop-knows-no-framework',
+      severity: 'error',
+      from: { path: '^lib/eventloop/' },
+      to: { path: 'node_modules/(@nestjs/|rxjs/|reflect-metadata/)' },
+    },
+    {
+      name: 'eventloop-knows-nothing-beside-it',
+      severity: 'error',
+      from: { path: '^lib/eventloop/' },
+      to: { path: '^lib/', pathNot: '^lib/eventloop/' },
+    },
+    {
+      name: 'core-does-no-io',
+      comment: 'Sockets, timers, files and randomness belong to the driver. The globals are checked in .oxlintrc.json.',
+      severity: 'error',
+      from: { path: core },
+      to: { dependencyTypes: ['core'], pathNot: '^(node:)?(assert|buffer|util)$' },
+    },
+    {
+      name: 'core-knows-no-package-but-the-codec',
+      severity: 'error',
+      from: { path: core },
+      to: { path: 'node_modules/', pathNot: 'node_modules/mqtt-packet/' },
+    },
+    {
+      name: 'core-knows-no-driver',
+      severity: 'error',
+      from: { path: core },
+      to: { path: '^lib/eventloop/(index|event-loop|connection|network)\\b' },
+    },
+    {
+      name: 'core-is-given-the-time',
+      comment: 'The type of a clock is fine, the system clock is not.',
+      severity: 'error',
+      from: { path: core },
+      to: { path: '^lib/eventloop/clock[.]ts$', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'testing-stands-on-the-event-loop',
+      severity: 'error',
+      from: { path: '^lib/testing/' },
+      to: { path: '^lib/|node_modules/', pathNot: '^lib/(testing|eventloop)/|node_modules/mqtt-packet/' },
+    },
+    {
+      name: 'testing-is-for-users-only',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/testing/' },
+      to: { path: '^lib/testing/' },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    // Types count as imports: a layer that needs the types of another one knows it.
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { conditionNames: ['import', 'types', 'node', 'default'], exportsFields: ['exports'] },
+  },
+};

@@ -1,0 +1,16 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { root, runTool } from './planted.js';
+
+it('every test file belongs to a project of vitest.config.ts, or it would never run', async () => {
+  const listed: { file: string }[] = JSON.parse(
+    await runTool('vitest/vitest.mjs', ['list', '--filesOnly', '--json'], root),
+  );
+  const collected = new Set(listed.map(({ file }) => file));
+  const written = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => /[.](test|spec)[.]\w+$/.test(path) && !path.includes('node_modules'))
+    .map((path) => join(root, 'test', path));
+
+  expect(written.filter((file) => !collected.has(file))).toEqual([]);
+});

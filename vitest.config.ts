@@ -1,0 +1,53 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const fromRoot = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** Tests use the package's public names, and run on its sources. */
+const packageAliases = [
+  { find: /^nestjs-rumqtt$/, replacement: fromRoot('lib/index.ts') },
+  { find: /^nestjs-rumqtt\/(eventloop|testing)$/, replacement: fromRoot('lib/$1/index.ts') },
+];
+
+/** Every @nestjs package, so that one that Nest 11 lacks is an error and never a silent mix of two majors. */
+const nest11Alias = { find: /^@nestjs\//, replacement: fromRoot('test/nest-11/node_modules/@nestjs/') };
+
+const nestTests = ['test/e2e/nest/**/*.test.ts'];
+const nest11Guard = 'test/architecture/nest-11.test.ts';
+
+export default defineConfig({
+  resolve: { alias: packageAliases },
+  test: {
+    // Generous, because a shared machine can be slow: a test that needs more is stuck.
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    retry: 0,
+    // `.only` fails in CI; tools/check-test-report.mjs refuses what was skipped.
+    allowOnly: !process.env['CI'],
+    restoreMocks: true,
+    reporters: ['default', ['json', { outputFile: '.vitest/report.json' }]],
+    coverage: { include: ['lib/**/*.ts'], reporter: ['text-summary', 'html'] },
+    // test/architecture/test-files.test.ts refuses a test file that belongs to no project.
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts', 'test/simulation/**/*.test.ts', 'test/architecture/**/*.test.ts'],
+          exclude: [nest11Guard],
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'eventloop', include: ['test/e2e/eventloop/**/*.test.ts', 'test/interop/**/*.test.ts'] },
+      },
+      { extends: true, test: { name: 'nest-12', include: nestTests } },
+      {
+        extends: true,
+        // The same files as `nest-12`. Nest 11 is CommonJS, in a workspace of its own beside the root's Nest 12.
+        resolve: { alias: [nest11Alias] },
+        test: { name: 'nest-11', include: [...nestTests, nest11Guard] },
+      },
+    ],
+  },
+});
