@@ -10,7 +10,7 @@ const AUTH_WITHOUT_BODY = Buffer.from([0xf0, 0x00]);
 export function decodePacket(raw: Buffer, protocolVersion: ProtocolVersion): ReceivedPacket {
   // Legal, but mqtt-packet refuses it.
   if (protocolVersion === 5 && raw.equals(AUTH_WITHOUT_BODY)) {
-    return { cmd: 'auth', reasonCode: 0, length: 0, raw } as ReceivedPacket;
+    return { cmd: 'auth', reasonCode: 0, length: 0, raw };
   }
   // A parser of its own for every packet: mqtt-packet's keeps state after errors and adopts the version of any CONNECT.
   const packetParser = parser({ protocolVersion });
