@@ -171,117 +171,6 @@ export class MqttNotSupportedError extends MqttError {
   }
 }
 
-/** The network connection could not be made, or ended. @publicApi */
-export class MqttConnectionError extends MqttError {
-  static {
-    brand(this, 'MqttConnectionError');
-  }
-  override readonly code: 'MQTT_CONNECT_FAILED' | 'MQTT_CONNECTION_LOST';
-
-  constructor(
-    code: 'MQTT_CONNECT_FAILED' | 'MQTT_CONNECTION_LOST',
-    message: string,
-    readonly delivery: DeliveryState = 'not-sent',
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-    this.code = code;
-  }
-}
-
-/** The CONNECT was answered with a refusal. @publicApi */
-export class MqttConnectionRefusedError extends MqttError {
-  static {
-    brand(this, 'MqttConnectionRefusedError');
-  }
-  override readonly code = 'MQTT_CONNECTION_REFUSED';
-
-  constructor(
-    readonly reasonCode: number,
-    readonly reason: string,
-    readonly server: string,
-  ) {
-    super(`${server} refused the connection: ${reason} (${hex(reasonCode)})`);
-  }
-}
-
-/** The server ended the connection with a DISCONNECT. @publicApi */
-export class MqttServerDisconnectError extends MqttError {
-  static {
-    brand(this, 'MqttServerDisconnectError');
-  }
-  override readonly code = 'MQTT_SERVER_DISCONNECTED';
-
-  constructor(
-    readonly reasonCode: number,
-    readonly reason: string,
-  ) {
-    super(`the server closed the connection: ${reason} (${hex(reasonCode)})`);
-  }
-}
-
-/** The server broke the protocol; the connection was closed. @publicApi */
-export class MqttProtocolError extends MqttError {
-  static {
-    brand(this, 'MqttProtocolError');
-  }
-  override readonly code = 'MQTT_PROTOCOL_ERROR';
-
-  constructor(
-    message: string,
-    /** The reason an MQTT 5 DISCONNECT carries: 0x81 malformed, 0x82 protocol error, 0x93, 0x94, 0x95, … */
-    readonly reasonCode = 0x82,
-    options?: ErrorOptions,
-  ) {
-    super(`the server broke the protocol: ${message}`, options);
-  }
-}
-
-/** No byte came within the keep-alive deadline: the link is dead or half open. @publicApi */
-export class MqttKeepAliveTimeoutError extends MqttError {
-  static {
-    brand(this, 'MqttKeepAliveTimeoutError');
-  }
-  override readonly code = 'MQTT_KEEP_ALIVE_TIMEOUT';
-
-  constructor(
-    readonly keepAliveSeconds: number,
-    readonly silentMs: number,
-  ) {
-    super(
-      `no byte from the server for ${Math.round(silentMs)} ms (keep alive ${keepAliveSeconds} s): the link is dead; check the network, or raise keepAliveSeconds on slow links`,
-    );
-  }
-}
-
-/** No accepted CONNACK within `connectTimeoutMs`. @publicApi */
-export class MqttConnectTimeoutError extends MqttError {
-  static {
-    brand(this, 'MqttConnectTimeoutError');
-  }
-  override readonly code = 'MQTT_CONNECT_TIMEOUT';
-
-  constructor(
-    readonly server: string,
-    readonly timeoutMs: number,
-    readonly step: string,
-    options?: ErrorOptions,
-  ) {
-    super(
-      `${server} did not accept the connection within ${timeoutMs} ms (while ${step}); check host, port and firewall, or raise connectTimeoutMs`,
-      options,
-    );
-  }
-}
-
-/** The credentials provider failed or returned something unusable. @publicApi */
-export class MqttCredentialsError extends MqttError {
-  static {
-    brand(this, 'MqttCredentialsError');
-  }
-  override readonly code = 'MQTT_CREDENTIALS';
-}
-
 /** An operation's `timeoutMs` ran out. @publicApi */
 export class MqttTimeoutError extends MqttError {
   static {
@@ -353,6 +242,7 @@ function describeValue(value: unknown): string {
   return String(value);
 }
 
-function hex(reasonCode: number): string {
+/** A reason code as the specification prints it. @internal */
+export function hex(reasonCode: number): string {
   return `0x${reasonCode.toString(16).padStart(2, '0')}`;
 }

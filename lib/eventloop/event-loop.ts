@@ -1,5 +1,10 @@
-import type { Clock } from './clock.js';
-import type { EventLoopEvents, EventLoopStatus } from './events.js';
+import { systemClock, type Clock } from './clock.js';
+import { Driver } from './driver.js';
+import { Emitter } from './emitter.js';
+import { MqttArgumentError, MqttClosedError, type MqttError } from './errors.js';
+import { EventLoopStatus, type EventLoopEvents } from './events.js';
+import { Lifecycle } from './lifecycle.js';
+import { MessageConsumers } from './message-consumers.js';
 import type {
   Delivery,
   IncomingMessage,
@@ -13,45 +18,346 @@ import type {
 } from './messages.js';
 import type { Negotiated } from './negotiated.js';
 import type { Dial } from './network/dial.js';
-import type { EventLoopOptions } from './options.js';
+import { dialTcp } from './network/tcp.js';
+import type { EventLoopOptions, ResolvedOptions } from './options.js';
+import { assertOperationOptions, publishRequest, subscribeRequest, unsubscribeRequest } from './requests.js';
+import { randomClientId, resolveOptions } from './resolve-options.js';
+import { Admission } from './admission/request-queue.js';
+import type { Operation } from './session/operation.js';
+import type { PublishExchange } from './session/publish-exchange.js';
+import { Session } from './session/session.js';
 import type { EventLoopStats } from './stats.js';
+import { assertTopicFilter } from './topics.js';
+
+const DISCONNECT_NORMALLY = 0x00;
+const DISCONNECT_WITH_WILL = 0x04;
+const DEFAULT_DRAIN_TIMEOUT_MS = 10_000;
 
 /** What a test replaces: time, randomness, network. @publicApi */
 export interface EventLoopRuntime {
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
   /** Uniform in [0, 1). */
-  readonly random?: () => number;
-  readonly dial?: Dial;
+  readonly random?: (() => number) | undefined;
+  readonly dial?: Dial | undefined;
 }
 
 /** @publicApi */
 export interface ShutdownOptions {
-  /** How long queue, window and handlers may take to drain. Default 10 000. */
+  /** How long queue, window and handlers may take to drain; 0 = not at all. Default 10 000. */
   readonly drainTimeoutMs?: number | undefined;
-  /** Ask the broker to publish the will (MQTT 5). Default false: the will is cancelled. */
+  /** Ask the broker to publish the will. Default false: the will is cancelled. */
   readonly publishWill?: boolean | undefined;
 }
 
-/** SKELETON: signatures only; the body is being written. */
-export declare class EventLoop {
-  constructor(options?: EventLoopOptions, runtime?: EventLoopRuntime);
-  get status(): EventLoopStatus;
-  get negotiated(): Negotiated | undefined;
-  stats(): EventLoopStats;
-  start(): Promise<void>;
-  publish(topic: string, payload: Uint8Array | string, options?: PublishOptions): Promise<PublishResult>;
-  enqueue(topic: string, payload: Uint8Array | string, options?: PublishOptions): Promise<Delivery>;
-  tryEnqueue(topic: string, payload: Uint8Array | string, options?: PublishOptions): Delivery | undefined;
-  subscribe(
+/** @publicApi */
+export interface ShutdownResult {
+  /** Whether everything that was accepted had completed, and every handler had settled, before the end. */
+  readonly drained: boolean;
+}
+
+/**
+ * One MQTT connection that can be left alone: bounded, throttled, reconnecting, resending, resubscribing.
+ *
+ * @example
+ * ```ts
+ * const loop = new EventLoop({ url: 'mqtt://localhost:1883', throttle: 100 });
+ * await loop.start();
+ * loop.onMessage(async (message) => console.log(message.topic, message.payload.toString()));
+ * await loop.subscribe('plant/+/state', { qos: 1 });
+ * await loop.publish('plant/7/state', 'running', { qos: 1 });
+ * await loop.shutdown();
+ * ```
+ *
+ * @publicApi
+ */
+export class EventLoop {
+  readonly #clock: Clock;
+  readonly #emitter = new Emitter<EventLoopEvents>();
+  readonly #consumers = new MessageConsumers();
+  readonly #session: Session;
+  readonly #driver: Driver;
+  readonly #lifecycle: Lifecycle;
+  /** As given, to be merged with what `reconnect` brings. */
+  #given: EventLoopOptions;
+  #options: ResolvedOptions;
+  #shutdown: Promise<ShutdownResult> | undefined;
+
+  /** @throws MqttOptionsError naming every mistake with its accepted range */
+  constructor(options: EventLoopOptions = {}, runtime: EventLoopRuntime = {}) {
+    this.#options = resolveOptions(options);
+    this.#given = { ...options, clientId: this.#options.clientId };
+    this.#clock = runtime.clock ?? systemClock;
+    this.#session = new Session(this.#options, {
+      deliver: this.#consumers.deliver,
+      settledLater: () => this.#driver.wake(),
+      messageDropped: ({ topic, qos }) =>
+        this.#emitter.emit('message-dropped', { direction: 'incoming', topic, qos, reason: 'incoming-overflow' }),
+      handlerFailed: ({ topic, qos }, error) => this.#emitter.emit('handler-failed', { error, topic, qos }),
+      publishDropped: ({ topic, qos }, reason) =>
+        this.#emitter.emit('message-dropped', { direction: 'outgoing', topic, qos, reason }),
+      subscriptionRefused: (filter, reasonCode, reason) =>
+        this.#emitter.emit('subscription-refused', { filter, reasonCode, reason }),
+      throttled: (waitMs) => this.#emitter.emit('throttled', { waitMs, queued: this.#session.outgoing.queue.size }),
+    });
+    this.#driver = new Driver(this.#session, this.#clock);
+    this.#lifecycle = new Lifecycle(
+      this.#options,
+      {
+        open: (established, sessionPresent) => this.#driver.open(established, sessionPresent),
+        disconnect: (cause, reasonCode) => this.#driver.disconnect(cause, reasonCode),
+        gaveUp: (cause) => this.#gaveUp(cause),
+      },
+      this.#emitter,
+      { clock: this.#clock, random: runtime.random ?? Math.random, dial: runtime.dial ?? dialTcp },
+    );
+  }
+
+  get status(): EventLoopStatus {
+    return this.#lifecycle.status;
+  }
+
+  /** What holds on the present connection; undefined while there is none. */
+  get negotiated(): Negotiated | undefined {
+    return this.#lifecycle.negotiated;
+  }
+
+  stats(): EventLoopStats {
+    const { outgoing, incoming, counters } = this.#session;
+    const { connections, failures, status } = this.#lifecycle;
+    return {
+      ...counters,
+      connected: status === EventLoopStatus.Connected || this.negotiated !== undefined,
+      connections,
+      reconnects: Math.max(0, connections - 1),
+      connectFailures: failures,
+      protocolErrors: this.#lifecycle.protocolErrors,
+      bytesSent: this.#driver.bytesSent,
+      bytesReceived: this.#driver.bytesReceived,
+      flushes: this.#driver.flushes,
+      queued: outgoing.queue.size,
+      queuedBytes: outgoing.queue.bytes,
+      waiting: outgoing.queue.waiting,
+      inflight: outgoing.inflight,
+      unsettled: incoming.unsettled,
+      unsettledBytes: incoming.unsettledBytes,
+      readingPaused: this.#driver.isReadingPaused,
+    };
+  }
+
+  /**
+   * Makes the first connection. Requests may be made before it; they wait in the queue.
+   *
+   * Under `never` and `after-first-success` rejects when it fails (start may be called again); under `always` resolves after
+   * the first attempt whatever its result.
+   *
+   * @throws MqttConnectionRefusedError, MqttConnectionError, MqttConnectTimeoutError, MqttCredentialsError, MqttProtocolError
+   */
+  start(): Promise<void> {
+    return this.#lifecycle.start();
+  }
+
+  /**
+   * Publishes and waits for the exchange to complete: QoS 0 written to the socket, QoS 1 PUBACK, QoS 2 PUBCOMP.
+   * The payload is not copied: leave it alone until then.
+   *
+   * @throws MqttArgumentError, MqttPacketTooLargeError, MqttQueueFullError, MqttMessageDroppedError, MqttNotSupportedError,
+   *   MqttRefusedError (a reason code of 0x80 and above), MqttTimeoutError, MqttAbortError, MqttClosedError, MqttConnectionError
+   *   (QoS 0 only: the connection ended while it was being written)
+   */
+  publish(topic: string, payload: Uint8Array | string, options?: PublishOptions): Promise<PublishResult> {
+    try {
+      const exchange = this.#request(topic, payload, options);
+      this.#offer(exchange);
+      return exchange.completed;
+    } catch (error) {
+      return Promise.reject(error as MqttError);
+    }
+  }
+
+  /**
+   * Publishes and waits only until the request queue has taken it, which is how backpressure reaches the caller.
+   *
+   * @returns the delivery, whose `completed` settles as `publish` would
+   * @throws as `publish`, for what happens before the queue took it
+   */
+  async enqueue(topic: string, payload: Uint8Array | string, options?: PublishOptions): Promise<Delivery> {
+    const exchange = this.#request(topic, payload, options);
+    this.#offer(exchange);
+    if (exchange.admission !== Admission.Waiting)
+      return exchange.settled ? exchange.completed.then(() => exchange) : exchange;
+    return new Promise((resolve, reject) => {
+      exchange.onAdmitted = resolve;
+      exchange.completed.catch(reject);
+    });
+  }
+
+  /**
+   * Publishes if the request queue has room now.
+   *
+   * @returns undefined when it has none
+   * @throws MqttArgumentError, MqttPacketTooLargeError, MqttClosedError
+   */
+  tryEnqueue(topic: string, payload: Uint8Array | string, options?: PublishOptions): Delivery | undefined {
+    const exchange = this.#request(topic, payload, options);
+    if (!this.#session.outgoing.queue.hasRoomFor(exchange.bytes)) return undefined;
+    this.#offer(exchange);
+    return exchange;
+  }
+
+  /**
+   * Subscribes, and again by itself whenever the broker has lost the session.
+   *
+   * @param filter one filter, or several with their own options
+   * @returns the granted QoS of each filter
+   * @throws MqttRefusedError naming filter and reason; MqttArgumentError, MqttNotSupportedError, MqttQueueFullError,
+   *   MqttTimeoutError, MqttAbortError, MqttClosedError
+   */
+  async subscribe(
     filter: string | Readonly<Record<string, SubscribeOptions>>,
-    options?: SubscribeRequestOptions,
-  ): Promise<SubscribeResult>;
-  unsubscribe(filters: string | readonly string[], options?: OperationOptions): Promise<void>;
-  onMessage(handler: MessageHandler): () => void;
-  messages(filter?: string): AsyncIterableIterator<IncomingMessage>;
-  on<E extends keyof EventLoopEvents>(event: E, listener: (payload: EventLoopEvents[E]) => void): () => void;
-  pause(): Promise<void>;
-  resume(): Promise<void>;
-  reconnect(options?: Partial<EventLoopOptions>): Promise<void>;
-  shutdown(options?: ShutdownOptions): Promise<void>;
+    options: SubscribeRequestOptions = {},
+  ): Promise<SubscribeResult> {
+    this.#assertOpen();
+    const exchange = subscribeRequest(filter, options);
+    this.#limit(exchange, options, () => this.#session.subscriptions.withdraw(exchange));
+    if (!exchange.settled) this.#session.subscriptions.offer(exchange);
+    this.#driver.wake();
+    return exchange.completed;
+  }
+
+  /** @throws MqttRefusedError, MqttArgumentError, MqttQueueFullError, MqttTimeoutError, MqttAbortError, MqttClosedError */
+  async unsubscribe(filters: string | readonly string[], options: OperationOptions = {}): Promise<void> {
+    this.#assertOpen();
+    const exchange = unsubscribeRequest(filters);
+    this.#limit(exchange, options, () => this.#session.subscriptions.withdraw(exchange));
+    if (!exchange.settled) this.#session.subscriptions.offer(exchange);
+    this.#driver.wake();
+    return exchange.completed;
+  }
+
+  /**
+   * Sets the one handler of incoming messages. Its promise drives acknowledgement and backpressure; the loop never waits for it.
+   * Messages that came before there was a handler are handed over now.
+   *
+   * @returns a function that removes the handler
+   * @throws MqttStateError when there is a handler already
+   */
+  onMessage(handler: MessageHandler): () => void {
+    if (typeof handler !== 'function') throw new MqttArgumentError('handler', handler, 'a function');
+    return this.#consumers.setHandler(handler);
+  }
+
+  /**
+   * Messages to pull one by one, all or those that match a filter. Asking for the next one acknowledges the one before; leaving
+   * the loop ends it. Does not subscribe.
+   */
+  messages(filter?: string): AsyncIterableIterator<IncomingMessage> {
+    if (filter !== undefined) assertTopicFilter(filter);
+    return this.#consumers.iterate(filter);
+  }
+
+  /** @returns a function that removes the listener */
+  on<E extends keyof EventLoopEvents>(event: E, listener: (payload: EventLoopEvents[E]) => void): () => void {
+    return this.#emitter.on(event, listener);
+  }
+
+  /** Disconnects (DISCONNECT: the will is cancelled) and stays so until `resume`. The queue is kept and goes on taking requests. */
+  pause(): Promise<void> {
+    return this.#lifecycle.pause();
+  }
+
+  /** Connects again at once after `pause`. Resolves when connected; rejects when the loop gives up. */
+  resume(): Promise<void> {
+    return this.#lifecycle.resume();
+  }
+
+  /**
+   * Disconnects and connects again at once, with these options in place of the present ones. All of them or, when one is
+   * wrong, none. Accepted requests are kept.
+   *
+   * @throws MqttOptionsError
+   */
+  async reconnect(options: Partial<EventLoopOptions> = {}): Promise<void> {
+    this.#assertOpen();
+    const given = { ...this.#given, ...options };
+    const resolved = resolveOptions(given);
+    this.#given = {
+      ...given,
+      clientId: options.clientId === undefined && 'clientId' in options ? randomClientId() : resolved.clientId,
+    };
+    this.#options = resolved;
+    this.#session.configure(resolved);
+    return this.#lifecycle.reconnect(resolved);
+  }
+
+  /**
+   * Closes for good, in order: refuses new requests, lets handlers finish, drains queue and window, sends DISCONNECT, closes the
+   * connection, settles whatever is left with {@link MqttClosedError}. Never rejects; a second call returns the first result.
+   */
+  shutdown(options: ShutdownOptions = {}): Promise<ShutdownResult> {
+    return (this.#shutdown ??= this.#shutDown(options));
+  }
+
+  async #shutDown({
+    drainTimeoutMs = DEFAULT_DRAIN_TIMEOUT_MS,
+    publishWill = false,
+  }: ShutdownOptions): Promise<ShutdownResult> {
+    if (this.status === EventLoopStatus.Closed) return { drained: this.#session.isDrained };
+    this.#lifecycle.close();
+    this.#session.incoming.close();
+    this.#consumers.close();
+    const drained = drainTimeoutMs > 0 && (await this.#drain(drainTimeoutMs));
+    const version = this.negotiated?.protocolVersion;
+    // MQTT 3.1.1 has no reason for it: a connection that ends without DISCONNECT is what makes the broker publish the will.
+    const reasonCode = publishWill ? (version === 5 ? DISCONNECT_WITH_WILL : undefined) : DISCONNECT_NORMALLY;
+    await this.#lifecycle.end(new MqttClosedError(), reasonCode);
+    this.#settleAll(undefined);
+    return { drained };
+  }
+
+  #drain(timeoutMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = this.#clock.startTimer(() => resolve(false), timeoutMs);
+      const settle = (drained: boolean): void => {
+        timer.cancel();
+        resolve(drained);
+      };
+      void this.#driver.drained(() => this.#lifecycle.isRunning).then(settle);
+    });
+  }
+
+  /** The reconnect policy allows no further attempt. */
+  #gaveUp(cause: MqttError): void {
+    if (this.status === EventLoopStatus.Closing) this.#driver.wake();
+    else this.#settleAll(cause);
+  }
+
+  #settleAll(cause: MqttError | undefined): void {
+    this.#session.close((delivery) => new MqttClosedError(delivery, cause === undefined ? undefined : { cause }));
+    this.#consumers.close();
+    this.#emitter.emit('closed', { cause });
+  }
+
+  #request(topic: string, payload: Uint8Array | string, options: PublishOptions | undefined): PublishExchange {
+    this.#assertOpen();
+    const exchange = publishRequest(topic, payload, options, this.#options.maxPacketBytes, this.#session.counters);
+    if (options !== undefined) this.#limit(exchange, options, () => this.#session.outgoing.queue.remove(exchange));
+    return exchange;
+  }
+
+  #offer(exchange: PublishExchange): void {
+    if (exchange.settled) return;
+    this.#session.outgoing.queue.offer(exchange);
+    this.#driver.wake();
+  }
+
+  #limit<R>(operation: Operation<R>, options: OperationOptions, withdraw: () => void): void {
+    if (options.signal === undefined && options.timeoutMs === undefined) return;
+    assertOperationOptions(options);
+    operation.limit(options, this.#clock, withdraw);
+  }
+
+  #assertOpen(): void {
+    const { status } = this;
+    if (status === EventLoopStatus.Closed || status === EventLoopStatus.Closing) throw new MqttClosedError();
+  }
 }

@@ -1,7 +1,23 @@
 export { systemClock, type Clock, type Timer } from './clock.js';
 export type { Credentials, CredentialsProvider } from './credentials/credentials.js';
-export * from './errors.js';
-export { EventLoop, type EventLoopRuntime, type ShutdownOptions } from './event-loop.js';
+export * from './connection-errors.js';
+export {
+  MqttAbortError,
+  MqttArgumentError,
+  MqttClosedError,
+  MqttError,
+  MqttMessageDroppedError,
+  MqttNotSupportedError,
+  MqttOptionsError,
+  MqttPacketTooLargeError,
+  MqttQueueFullError,
+  MqttRefusedError,
+  MqttStateError,
+  MqttTimeoutError,
+  type DeliveryState,
+  type OptionIssue,
+} from './errors.js';
+export { EventLoop, type EventLoopRuntime, type ShutdownOptions, type ShutdownResult } from './event-loop.js';
 export * from './events.js';
 export * from './messages.js';
 export type { Negotiated } from './negotiated.js';
@@ -14,6 +30,7 @@ export type {
   ReconnectOptions,
   ReconnectPolicy,
   ThrottleOptions,
+  Server,
   Will,
 } from './options.js';
 export type { EventLoopStats } from './stats.js';

@@ -1,4 +1,8 @@
+import type { ProtocolVersion } from './codec/packet-types.js';
+import type { Connack } from './connection.js';
 import type { UserProperties, QoS } from './messages.js';
+import type { ResolvedOptions } from './options.js';
+import { RESERVED_IDS } from './session/packet-ids.js';
 
 /** What holds on the present connection: options, CONNECT and CONNACK put together. Frozen. @publicApi */
 export interface Negotiated {
@@ -23,4 +27,34 @@ export interface Negotiated {
   readonly responseInformation: string | undefined;
   readonly serverReference: string | undefined;
   readonly userProperties: UserProperties | undefined;
+}
+
+const MOST_INFLIGHT = 65_535 - RESERVED_IDS;
+
+/** @internal */
+export function negotiate(
+  options: ResolvedOptions,
+  protocolVersion: ProtocolVersion,
+  server: string,
+  clientId: string,
+  { sessionPresent, properties }: Connack,
+): Negotiated {
+  return Object.freeze({
+    protocolVersion,
+    server,
+    clientId: properties.assignedClientIdentifier ?? clientId,
+    sessionPresent,
+    sessionExpirySeconds: protocolVersion === 5 ? (properties.sessionExpirySeconds ?? options.sessionExpirySeconds) : 0,
+    keepAliveSeconds: properties.serverKeepAliveSeconds ?? options.keepAliveSeconds,
+    inflight: Math.min(options.inflight, properties.receiveMaximum ?? MOST_INFLIGHT, MOST_INFLIGHT),
+    maximumQos: properties.maximumQos ?? 2,
+    retainAvailable: properties.retainAvailable ?? true,
+    maxPacketBytes: Math.min(options.maxPacketBytes, properties.maximumPacketBytes ?? options.maxPacketBytes),
+    wildcardSubscriptionAvailable: properties.wildcardSubscriptionAvailable ?? true,
+    sharedSubscriptionAvailable: properties.sharedSubscriptionAvailable ?? true,
+    subscriptionIdentifiersAvailable: protocolVersion === 5 && (properties.subscriptionIdentifiersAvailable ?? true),
+    responseInformation: properties.responseInformation,
+    serverReference: properties.serverReference,
+    userProperties: properties.userProperties,
+  });
 }

@@ -17,6 +17,10 @@ export function assertText(value: unknown, field: string): asserts value is stri
   }
   // No UTF-16 unit takes more than three bytes.
   if (value.length * 3 > MAX_BYTES && Buffer.byteLength(value) > MAX_BYTES) {
-    throw new MqttArgumentError(field, value, `at most ${MAX_BYTES} bytes of UTF-8, this has ${Buffer.byteLength(value)}`);
+    throw new MqttArgumentError(
+      field,
+      value,
+      `at most ${MAX_BYTES} bytes of UTF-8, this has ${Buffer.byteLength(value)}`,
+    );
   }
 }

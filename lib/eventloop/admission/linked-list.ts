@@ -44,7 +44,7 @@ export class LinkedList<T extends ListNode<T>> {
 
   /** Tolerates that the yielded node is removed. */
   *[Symbol.iterator](): IterableIterator<T> {
-    for (let node = this.#head; node !== undefined; ) {
+    for (let node = this.#head; node !== undefined;) {
       const next: T | undefined = node.next;
       yield node;
       node = next;

@@ -143,7 +143,8 @@ export class RequestQueue<T extends QueuedRequest<T>> {
   #admitWaiting(): void {
     for (let request = this.#waiting.head; request !== undefined; request = this.#waiting.head) {
       const fits =
-        this.#queue.size < this.#limits.requestCapacity && this.#bytes + request.bytes <= this.#limits.requestCapacityBytes;
+        this.#queue.size < this.#limits.requestCapacity &&
+        this.#bytes + request.bytes <= this.#limits.requestCapacityBytes;
       if (!fits) return;
       this.#waiting.remove(request);
       this.#take(request);

@@ -1,5 +1,5 @@
 import type { IncomingProperties, QoS } from '../messages.js';
-import { MqttProtocolError } from '../errors.js';
+import { MqttProtocolError } from '../connection-errors.js';
 import type { Framer } from './framer.js';
 import { PacketType, type AcknowledgementType, type ProtocolVersion } from './packet-types.js';
 import { FieldReader, type ReceivedProperties } from './property-reader.js';
@@ -27,7 +27,12 @@ export interface PacketSink {
   /** Reason codes are those of MQTT 5 on both versions. */
   connack(sessionPresent: boolean, reasonCode: number, properties: ReceivedProperties | undefined): void;
   publish(packet: PublishPacket): void;
-  acknowledgement(type: AcknowledgementType, id: number, reasonCode: number, properties: ReceivedProperties | undefined): void;
+  acknowledgement(
+    type: AcknowledgementType,
+    id: number,
+    reasonCode: number,
+    properties: ReceivedProperties | undefined,
+  ): void;
   /** `reasonCodes` is empty for the UNSUBACK of MQTT 3.1.1. */
   subscriptionAcknowledgement(
     type: typeof PacketType.Suback | typeof PacketType.Unsuback,
@@ -93,7 +98,8 @@ export class Decoder {
     const topicStart = bodyStart + 2;
     const topicEnd = topicStart + ((buffer[bodyStart]! << 8) | buffer[bodyStart + 1]!);
     let at = topicEnd + (qos > 0 ? 2 : 0);
-    if (at + (this.#version === 5 ? 1 : 0) > end) throw new MqttProtocolError('PUBLISH with a topic that runs past its end', 0x81);
+    if (at + (this.#version === 5 ? 1 : 0) > end)
+      throw new MqttProtocolError('PUBLISH with a topic that runs past its end', 0x81);
     const id = qos > 0 ? packetId(buffer, topicEnd) : 0;
     let properties: IncomingProperties | undefined;
     let topic: string | undefined;
@@ -111,13 +117,24 @@ export class Decoder {
       if (topicEnd === topicStart) throw new MqttProtocolError('PUBLISH without a topic [MQTT-4.7.3-1]', 0x82);
       topic = this.#topics.decode(buffer, topicStart, topicEnd);
     }
-    return { topic, payload: payloadOf(buffer, at, end), qos, retain: (first & 1) === 1, dup: (first & 8) !== 0, id, properties };
+    return {
+      topic,
+      payload: payloadOf(buffer, at, end),
+      qos,
+      retain: (first & 1) === 1,
+      dup: (first & 8) !== 0,
+      id,
+      properties,
+    };
   }
 
   #resolveAlias(alias: number | undefined, buffer: Buffer, topicStart: number, topicEnd: number): string | undefined {
     if (alias === undefined) return undefined;
     if (alias < 1 || alias > this.#topicAliasMaximum) {
-      throw new MqttProtocolError(`topic alias ${alias} where at most ${this.#topicAliasMaximum} are allowed [MQTT-3.3.2-8]`, 0x94);
+      throw new MqttProtocolError(
+        `topic alias ${alias} where at most ${this.#topicAliasMaximum} are allowed [MQTT-3.3.2-8]`,
+        0x94,
+      );
     }
     if (topicEnd > topicStart) {
       const topic = this.#topics.decode(buffer, topicStart, topicEnd);
@@ -135,9 +152,15 @@ export class Decoder {
     if (flags > 1) throw reader.malformed('reserved flags [MQTT-3.2.2-1]');
     // A server that speaks only 3.1.1 refuses our MQTT 5 CONNECT in its own form, without properties.
     const isReturnCode = this.#version === 4 || reader.at === reader.end;
-    const reasonCode = isReturnCode ? reasonOfReturnCode(code) : isReasonCodeOf(PacketType.Connack, code) ? code : undefined;
-    if (reasonCode === undefined || (isReturnCode && this.#version === 5 && code === 0)) throw reader.malformed(`code ${code}`);
-    if (flags === 1 && reasonCode !== 0) throw new MqttProtocolError('CONNACK that refuses, with Session Present [MQTT-3.2.2-6]', 0x82);
+    const reasonCode = isReturnCode
+      ? reasonOfReturnCode(code)
+      : isReasonCodeOf(PacketType.Connack, code)
+        ? code
+        : undefined;
+    if (reasonCode === undefined || (isReturnCode && this.#version === 5 && code === 0))
+      throw reader.malformed(`code ${code}`);
+    if (flags === 1 && reasonCode !== 0)
+      throw new MqttProtocolError('CONNACK that refuses, with Session Present [MQTT-3.2.2-6]', 0x82);
     const properties = isReturnCode ? undefined : reader.properties();
     reader.finish();
     sink.connack(flags === 1, reasonCode, properties);
@@ -154,15 +177,23 @@ export class Decoder {
     const reasonCodes: number[] = [];
     while (reader.at < reader.end) {
       const code = reader.byte();
-      if (!isReasonCodeOf(type, code) || (this.#version === 4 && code > 0x80)) throw reader.malformed(`reason code 0x${code.toString(16)}`);
+      if (!isReasonCodeOf(type, code) || (this.#version === 4 && code > 0x80))
+        throw reader.malformed(`reason code 0x${code.toString(16)}`);
       reasonCodes.push(code);
     }
-    if (reasonCodes.length === 0 && (type === PacketType.Suback || this.#version === 5)) throw reader.malformed('no reason codes');
+    if (reasonCodes.length === 0 && (type === PacketType.Suback || this.#version === 5))
+      throw reader.malformed('no reason codes');
     sink.subscriptionAcknowledgement(type, id, reasonCodes, properties);
   }
 }
 
-function acknowledgement(type: AcknowledgementType, buffer: Buffer, bodyStart: number, end: number, sink: PacketSink): void {
+function acknowledgement(
+  type: AcknowledgementType,
+  buffer: Buffer,
+  bodyStart: number,
+  end: number,
+  sink: PacketSink,
+): void {
   const id = packetId(buffer, bodyStart);
   if (end - bodyStart === 2) return sink.acknowledgement(type, id, 0, undefined);
   const { reasonCode, properties } = reasonAndProperties(type, new FieldReader(type, buffer, bodyStart + 2, end));
@@ -170,7 +201,10 @@ function acknowledgement(type: AcknowledgementType, buffer: Buffer, bodyStart: n
 }
 
 /** MQTT 5: both may be left out at the end of a packet; no reason code means 0. */
-function reasonAndProperties(type: number, reader: FieldReader): { reasonCode: number; properties: ReceivedProperties | undefined } {
+function reasonAndProperties(
+  type: number,
+  reader: FieldReader,
+): { reasonCode: number; properties: ReceivedProperties | undefined } {
   const reasonCode = reader.at < reader.end ? reader.byte() : 0;
   if (!isReasonCodeOf(type, reasonCode)) throw reader.malformed(`reason code 0x${reasonCode.toString(16)}`);
   const properties = reader.at < reader.end ? reader.properties() : undefined;

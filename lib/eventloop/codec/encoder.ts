@@ -54,7 +54,12 @@ export function encodeConnect(connect: ConnectToEncode, version: ProtocolVersion
             qos: will.qos,
             retain: will.retain,
             ...(version === 5
-              ? { properties: defined({ willDelayInterval: will.delaySeconds || undefined, ...wirePublishProperties(will.properties) }) }
+              ? {
+                  properties: defined({
+                    willDelayInterval: will.delaySeconds || undefined,
+                    ...wirePublishProperties(will.properties),
+                  }),
+                }
               : {}),
           },
         }),
@@ -77,7 +82,10 @@ export function encodeConnect(connect: ConnectToEncode, version: ProtocolVersion
 export function encodeSubscribe(
   id: number,
   filters: Iterable<readonly [string, SubscribeOptions]>,
-  properties: { readonly subscriptionIdentifier: number | undefined; readonly userProperties: UserProperties | undefined },
+  properties: {
+    readonly subscriptionIdentifier: number | undefined;
+    readonly userProperties: UserProperties | undefined;
+  },
   version: ProtocolVersion,
 ): Buffer {
   const subscriptions = Array.from(filters, ([topic, options]) => ({
@@ -122,7 +130,10 @@ export function encodePublishProperties(properties: PublishProperties | undefine
   assertPublishProperties(properties, 'properties');
   const wire = wirePublishProperties(properties);
   if (Object.keys(wire).length === 0) return undefined;
-  const packet = encode({ cmd: 'publish', topic: 't', payload: '', qos: 0, dup: false, retain: false, properties: wire }, 5);
+  const packet = encode(
+    { cmd: 'publish', topic: 't', payload: '', qos: 0, dup: false, retain: false, properties: wire },
+    5,
+  );
   let headerBytes = 2;
   while (packet[headerBytes - 1]! > 0x7f) headerBytes++;
   const TOPIC_BYTES = 3;
@@ -136,7 +147,11 @@ export function assertPublishProperties(properties: PublishProperties, field: st
     throw new MqttArgumentError(`${field}.payloadFormatIndicator`, payloadFormatIndicator, 'a boolean');
   }
   if (messageExpirySeconds !== undefined && !isInteger(messageExpirySeconds, 0, UINT32)) {
-    throw new MqttArgumentError(`${field}.messageExpirySeconds`, messageExpirySeconds, `an integer from 0 to ${UINT32}`);
+    throw new MqttArgumentError(
+      `${field}.messageExpirySeconds`,
+      messageExpirySeconds,
+      `an integer from 0 to ${UINT32}`,
+    );
   }
   if (responseTopic !== undefined) assertTopicName(responseTopic, `${field}.responseTopic`);
   if (correlationData !== undefined && !(correlationData instanceof Uint8Array && correlationData.length <= UINT16)) {

@@ -1,4 +1,4 @@
-import { MqttProtocolError } from '../errors.js';
+import { MqttProtocolError } from '../connection-errors.js';
 import { packetTypeName, PacketType, type ProtocolVersion } from './packet-types.js';
 
 const EMPTY = Buffer.alloc(0);
@@ -24,8 +24,10 @@ function grammar(version: ProtocolVersion, connected: boolean): Grammar {
   const v5 = version === 5;
   if (connected) {
     // QoS 3 [MQTT-3.3.1-4] and DUP with QoS 0 [MQTT-3.3.1-2] are not among these flags.
-    for (const flags of [0x0, 0x1, 0x2, 0x3, 0x4, 0x5, 0xa, 0xb, 0xc, 0xd]) permit(PacketType.Publish, flags, v5 ? 3 : 2);
-    for (const type of [PacketType.Puback, PacketType.Pubrec, PacketType.Pubcomp]) permit(type, 0, 2, v5 ? undefined : 2);
+    for (const flags of [0x0, 0x1, 0x2, 0x3, 0x4, 0x5, 0xa, 0xb, 0xc, 0xd])
+      permit(PacketType.Publish, flags, v5 ? 3 : 2);
+    for (const type of [PacketType.Puback, PacketType.Pubrec, PacketType.Pubcomp])
+      permit(type, 0, 2, v5 ? undefined : 2);
     permit(PacketType.Pubrel, 2, 2, v5 ? undefined : 2);
     permit(PacketType.Suback, 0, v5 ? 4 : 3);
     permit(PacketType.Unsuback, 0, v5 ? 4 : 2, v5 ? undefined : 2);
@@ -81,7 +83,8 @@ export class Framer {
   }
 
   push(chunk: Buffer): void {
-    this.#chunk = this.#offset === this.#chunk.length ? chunk : Buffer.concat([this.#chunk.subarray(this.#offset), chunk]);
+    this.#chunk =
+      this.#offset === this.#chunk.length ? chunk : Buffer.concat([this.#chunk.subarray(this.#offset), chunk]);
     this.#offset = 0;
   }
 
@@ -126,7 +129,9 @@ export class Framer {
     const needed = this.#stashed + count;
     if (needed > this.#stash.length) {
       // Grows with what has really come, never with what a header announces.
-      const larger = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(this.#stash.length * 2, needed + this.#maxPacketBytes), FIRST_STASH_BYTES));
+      const larger = Buffer.allocUnsafeSlow(
+        Math.max(needed, Math.min(this.#stash.length * 2, needed + this.#maxPacketBytes), FIRST_STASH_BYTES),
+      );
       this.#stash.copy(larger, 0, 0, this.#stashed);
       this.#stash = larger;
     }
@@ -144,12 +149,14 @@ export class Framer {
     let length = 0;
     let position = offset + 1;
     for (let shift = 0; ; shift += 7, position++) {
-      if (position - offset >= LONGEST_HEADER) throw new MqttProtocolError('remaining length of more than four bytes', 0x81);
+      if (position - offset >= LONGEST_HEADER)
+        throw new MqttProtocolError('remaining length of more than four bytes', 0x81);
       if (position >= end) return 0;
       const byte = buffer[position]!;
       length |= (byte & 0x7f) << shift;
       if (byte < 0x80) {
-        if (byte === 0 && shift > 0) throw new MqttProtocolError('remaining length is not minimally encoded [MQTT-1.5.5-1]', 0x81);
+        if (byte === 0 && shift > 0)
+          throw new MqttProtocolError('remaining length is not minimally encoded [MQTT-1.5.5-1]', 0x81);
         break;
       }
     }

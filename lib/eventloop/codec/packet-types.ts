@@ -19,10 +19,7 @@ export const PacketType = {
 
 /** @internal */
 export type AcknowledgementType =
-  | typeof PacketType.Puback
-  | typeof PacketType.Pubrec
-  | typeof PacketType.Pubrel
-  | typeof PacketType.Pubcomp;
+  typeof PacketType.Puback | typeof PacketType.Pubrec | typeof PacketType.Pubrel | typeof PacketType.Pubcomp;
 
 /** @internal */
 export type ProtocolVersion = 4 | 5;

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { MqttProtocolError } from '../errors.js';
+import { MqttProtocolError } from '../connection-errors.js';
 import { PacketType, packetTypeName } from './packet-types.js';
 
 /** Every MQTT 5 property a server can send, under our names. @internal */
@@ -45,7 +45,14 @@ const { Connack, Publish, Puback, Pubrec, Pubrel, Pubcomp, Suback, Unsuback, Dis
 const ANSWERS = [Connack, Puback, Pubrec, Pubrel, Pubcomp, Suback, Unsuback, Disconnect, Auth];
 const definitions: (Definition | undefined)[] = [];
 
-function define(id: number, name: keyof ReceivedProperties, type: ValueType, packets: number[], least = 0, most = 0xffff_ffff): void {
+function define(
+  id: number,
+  name: keyof ReceivedProperties,
+  type: ValueType,
+  packets: number[],
+  least = 0,
+  most = 0xffff_ffff,
+): void {
   definitions[id] = { name, type, packets: packets.reduce((bits, packet) => bits | (1 << packet), 0), least, most };
 }
 
@@ -127,7 +134,8 @@ export class FieldReader {
 
   text(): string {
     const bytes = this.binary();
-    if (!isUtf8(bytes) || bytes.includes(0)) throw this.malformed('text that is not UTF-8 or holds U+0000 [MQTT-1.5.4-1] [MQTT-1.5.4-2]');
+    if (!isUtf8(bytes) || bytes.includes(0))
+      throw this.malformed('text that is not UTF-8 or holds U+0000 [MQTT-1.5.4-1] [MQTT-1.5.4-2]');
     return bytes.toString('utf8');
   }
 
@@ -147,11 +155,18 @@ export class FieldReader {
     const id = this.varint();
     const definition = definitions[id];
     if (definition === undefined || (definition.packets & (1 << this.packetType)) === 0) {
-      throw new MqttProtocolError(`property 0x${id.toString(16)} in ${packetTypeName(this.packetType)}`, definition === undefined ? 0x81 : 0x82);
+      throw new MqttProtocolError(
+        `property 0x${id.toString(16)} in ${packetTypeName(this.packetType)}`,
+        definition === undefined ? 0x81 : 0x82,
+      );
     }
     const { name, type } = definition;
     if (type === 'pair') {
-      addUserProperty((properties.userProperties ??= Object.create(null) as Record<string, string | string[]>), this.text(), this.text());
+      addUserProperty(
+        (properties.userProperties ??= Object.create(null) as Record<string, string | string[]>),
+        this.text(),
+        this.text(),
+      );
       return;
     }
     const value = this.#value(type);

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { MqttProtocolError } from '../errors.js';
+import { MqttProtocolError } from '../connection-errors.js';
 
 const SLOTS = 512;
 const LONGEST_CACHED = 256;
@@ -37,7 +37,8 @@ export class TopicCache {
 function decodeTopic(buffer: Buffer, start: number, end: number): string {
   const bytes = buffer.subarray(start, end);
   for (const byte of bytes) {
-    if (byte === 0x23 || byte === 0x2b) throw new MqttProtocolError('PUBLISH topic with a wildcard [MQTT-3.3.2-2]', 0x90);
+    if (byte === 0x23 || byte === 0x2b)
+      throw new MqttProtocolError('PUBLISH topic with a wildcard [MQTT-3.3.2-2]', 0x90);
     if (byte === 0) throw new MqttProtocolError('PUBLISH topic with U+0000 [MQTT-1.5.4-2]', 0x81);
   }
   if (!isUtf8(bytes)) throw new MqttProtocolError('PUBLISH topic is not UTF-8 [MQTT-1.5.4-1]', 0x81);

@@ -1,9 +1,5 @@
-import {
-  MqttConnectionRefusedError,
-  MqttCredentialsError,
-  MqttServerDisconnectError,
-  type MqttError,
-} from '../errors.js';
+import { MqttConnectionRefusedError, MqttCredentialsError, MqttServerDisconnectError } from '../connection-errors.js';
+import type { MqttError } from '../errors.js';
 
 /**
  * What a failure means for the next attempt.

@@ -2,7 +2,8 @@ import { LinkedList } from '../admission/linked-list.js';
 import type { PublishPacket } from '../codec/decoder.js';
 import { PacketType, type ProtocolVersion } from '../codec/packet-types.js';
 import { isReasonCodeOf } from '../codec/reason-codes.js';
-import { MqttArgumentError, MqttConnectionError, MqttProtocolError } from '../errors.js';
+import { MqttConnectionError, MqttProtocolError } from '../connection-errors.js';
+import { MqttArgumentError } from '../errors.js';
 import type { IncomingMessage } from '../messages.js';
 import type { AcknowledgeMode, IncomingOverflowPolicy } from '../options.js';
 import type { AcknowledgementLane } from './acknowledgement-lane.js';
@@ -15,6 +16,9 @@ const IDENTIFIER_NOT_FOUND = 0x92;
 /** A server that does not read acknowledgements is not read from either. */
 const MOST_UNSENT_ACKNOWLEDGEMENTS = 10_000;
 
+/** Rejects the delivery of a message that nobody took: it is neither acknowledged nor refused. @internal */
+export const NOT_CONSUMED = Symbol('not consumed');
+
 /** @internal */
 export interface IncomingLimits {
   readonly acknowledge: AcknowledgeMode;
@@ -26,6 +30,8 @@ export interface IncomingLimits {
 
 /** @internal */
 export interface IncomingHooks {
+  /** Hands a message to its consumers. A promise settles it later; {@link NOT_CONSUMED} leaves it to the broker. */
+  deliver(message: IncomingMessage): unknown;
   messageDropped(message: IncomingMessage): void;
   handlerFailed(message: IncomingMessage, error: unknown): void;
   /** A handler settled later than its call: acknowledgements may wait, reading may go on. */
@@ -55,9 +61,6 @@ export class IncomingMessages implements MessageOwner {
   #unsettledBytes = 0;
   #unsettledQos0 = 0;
   #unsettledQos0Bytes = 0;
-  /** Delivered when somebody starts to listen. */
-  #held: ReceivedMessage[] = [];
-  #deliver: ((message: IncomingMessage) => unknown) | undefined;
   #closed = false;
 
   constructor(limits: IncomingLimits, acknowledgements: AcknowledgementLane, counters: Counters, hooks: IncomingHooks) {
@@ -96,20 +99,9 @@ export class IncomingMessages implements MessageOwner {
     this.#ledgerBytes = 0;
   }
 
-  /** With `undefined` messages are held: neither lost nor acknowledged. */
-  deliverTo(deliver: ((message: IncomingMessage) => unknown) | undefined): void {
-    this.#deliver = deliver;
-    if (deliver === undefined) return;
-    const held = this.#held;
-    this.#held = [];
-    for (const message of held) this.#dispatch(message);
-  }
-
   /** Delivers nothing more; the broker keeps what is not acknowledged. */
   close(): void {
     this.#closed = true;
-    for (const message of this.#held) this.#release(message);
-    this.#held = [];
   }
 
   /**
@@ -156,7 +148,11 @@ export class IncomingMessages implements MessageOwner {
 
   acknowledge(message: ReceivedMessage, reasonCode: number): boolean {
     if (!isReasonCodeOf(PacketType.Puback, reasonCode)) {
-      throw new MqttArgumentError('reasonCode', reasonCode, 'a PUBACK reason code: 0, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97 or 0x99');
+      throw new MqttArgumentError(
+        'reasonCode',
+        reasonCode,
+        'a PUBACK reason code: 0, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97 or 0x99',
+      );
     }
     if (message.qos === 0 || message.reasonCode !== undefined) return false;
     message.reasonCode = this.#version === 5 ? reasonCode : 0;
@@ -181,7 +177,10 @@ export class IncomingMessages implements MessageOwner {
         RECEIVE_MAXIMUM_EXCEEDED,
       );
     }
-    if (this.#ledger.size >= this.#limits.receiveMaximum + this.#limits.incomingCapacity || this.#ledgerBytes > this.#limits.incomingCapacityBytes) {
+    if (
+      this.#ledger.size >= this.#limits.receiveMaximum + this.#limits.incomingCapacity ||
+      this.#ledgerBytes > this.#limits.incomingCapacityBytes
+    ) {
       throw new MqttConnectionError(
         'MQTT_CONNECTION_LOST',
         `${this.#ledger.size} messages (${this.#ledgerBytes} bytes) are unacknowledged and the server sends more; limit its in-flight messages, speed up the handlers, or raise receiveMaximum and incomingCapacityBytes`,
@@ -217,12 +216,19 @@ export class IncomingMessages implements MessageOwner {
       message.inLedger = false;
       this.#ledgerBytes -= message.payload.length;
       if (message.qos === 1 || message.reasonCode >= REFUSED) this.#quotaUsed--;
-      this.#acknowledgements.push(message.qos === 1 ? PacketType.Puback : PacketType.Pubrec, message.id, message.reasonCode);
+      this.#acknowledgements.push(
+        message.qos === 1 ? PacketType.Puback : PacketType.Pubrec,
+        message.id,
+        message.reasonCode,
+      );
     }
   }
 
   #isQos0Full(): boolean {
-    return this.#unsettledQos0 >= this.#limits.incomingCapacity || this.#unsettledQos0Bytes >= this.#limits.incomingCapacityBytes;
+    return (
+      this.#unsettledQos0 >= this.#limits.incomingCapacity ||
+      this.#unsettledQos0Bytes >= this.#limits.incomingCapacityBytes
+    );
   }
 
   #dispatch(message: ReceivedMessage): void {
@@ -232,13 +238,9 @@ export class IncomingMessages implements MessageOwner {
       this.#unsettledQos0++;
       this.#unsettledQos0Bytes += message.payload.length;
     }
-    if (this.#deliver === undefined) {
-      this.#held.push(message);
-      return;
-    }
     let result: unknown;
     try {
-      result = this.#deliver(message);
+      result = this.#hooks.deliver(message);
     } catch (error) {
       return this.#failed(message, error);
     }
@@ -263,6 +265,7 @@ export class IncomingMessages implements MessageOwner {
   /** A failed message is refused where the protocol can say so. Left unacknowledged it would hold up all that came after it. */
   #failed(message: ReceivedMessage, error: unknown): void {
     this.#release(message);
+    if (error === NOT_CONSUMED) return;
     this.#counters.handlerFailures++;
     this.#hooks.handlerFailed(message, error);
     if (message.qos > 0) this.acknowledge(message, REFUSED);

@@ -57,7 +57,9 @@ export class OutgoingPublishes {
   }
 
   get isDrained(): boolean {
-    return this.queue.size === 0 && this.queue.waiting === 0 && this.#unanswered.size === 0 && this.#released.size === 0;
+    return (
+      this.queue.size === 0 && this.queue.waiting === 0 && this.#unanswered.size === 0 && this.#released.size === 0
+    );
   }
 
   connected(negotiated: Negotiated, epoch: number, sessionPresent: boolean): void {
@@ -84,14 +86,15 @@ export class OutgoingPublishes {
     this.#byId.clear();
     for (const [id, exchange] of this.#released) {
       this.#ids.release(id);
-      this.#succeed(exchange, 0, undefined);
+      complete(exchange, 0, undefined);
     }
     this.#released.clear();
   }
 
   /** The next PUBREL to repeat, if any; it takes no slot of its own and never waits for one [MQTT-3.3.4-8]. */
   get hasReleaseToResend(): boolean {
-    while (this.#releasesToResend.length > 0 && !this.#released.has(this.#releasesToResend.at(-1)!)) this.#releasesToResend.pop();
+    while (this.#releasesToResend.length > 0 && !this.#released.has(this.#releasesToResend.at(-1)!))
+      this.#releasesToResend.pop();
     return this.#releasesToResend.length > 0;
   }
 
@@ -120,7 +123,7 @@ export class OutgoingPublishes {
       this.#resend = exchange.next;
       this.#close(exchange);
     } else this.queue.shift();
-    this.#fail(exchange, error);
+    exchange.fail(error);
     return true;
   }
 
@@ -153,7 +156,7 @@ export class OutgoingPublishes {
     }
     this.#inflight--;
     this.#close(exchange);
-    this.#complete(exchange, reasonCode, properties);
+    complete(exchange, reasonCode, properties);
   }
 
   pubrec(id: number, reasonCode: number, properties: ReceivedProperties | undefined, version: ProtocolVersion): void {
@@ -163,14 +166,15 @@ export class OutgoingPublishes {
       else {
         this.#counters.unknownAcknowledgements++;
         // The broker waits for a PUBREL whatever we know. A QoS 1 exchange under this id is not its business.
-        if (exchange === undefined) this.#acknowledgements.push(PacketType.Pubrel, id, version === 5 ? IDENTIFIER_NOT_FOUND : 0);
+        if (exchange === undefined)
+          this.#acknowledgements.push(PacketType.Pubrel, id, version === 5 ? IDENTIFIER_NOT_FOUND : 0);
       }
       return;
     }
     if (reasonCode >= REFUSED) {
       this.#inflight--;
       this.#close(exchange);
-      this.#complete(exchange, reasonCode, properties);
+      complete(exchange, reasonCode, properties);
       return;
     }
     this.#unanswered.remove(exchange);
@@ -189,32 +193,19 @@ export class OutgoingPublishes {
     this.#released.delete(id);
     this.#ids.release(id);
     // 0x92 says that the broker has completed it before: either way it has the message.
-    this.#succeed(exchange, 0, properties);
-  }
-
-  /** Takes back a publish that waits or is queued; one that was sent stays with the protocol. */
-  withdraw(exchange: PublishExchange): void {
-    this.#counters.publishesFailed++;
-    this.queue.remove(exchange);
+    complete(exchange, 0, properties);
   }
 
   failAll(error: (delivery: 'not-sent' | 'unknown') => MqttError): void {
-    this.#counters.publishesFailed += this.queue.size + this.queue.waiting;
     this.queue.failAll(error('not-sent'));
-    for (const exchange of [...this.#unanswered, ...this.#released.values()]) this.#fail(exchange, error('unknown'));
-    for (const exchange of this.#unanswered) this.#unanswered.remove(exchange);
+    for (const exchange of this.#unanswered) {
+      this.#unanswered.remove(exchange);
+      exchange.fail(error('unknown'));
+    }
+    for (const exchange of this.#released.values()) exchange.fail(error('unknown'));
     this.#byId.clear();
     this.#released.clear();
     this.disconnected();
-  }
-
-  /** QoS 0: written to the socket. */
-  written(exchange: PublishExchange): void {
-    this.#succeed(exchange, 0, undefined);
-  }
-
-  fail(exchange: PublishExchange, error: MqttError): void {
-    this.#fail(exchange, error);
   }
 
   #close(exchange: PublishExchange): void {
@@ -222,27 +213,22 @@ export class OutgoingPublishes {
     this.#byId.delete(exchange.id);
     this.#ids.release(exchange.id);
   }
-
-  #complete(exchange: PublishExchange, reasonCode: number, properties: ReceivedProperties | undefined): void {
-    if (reasonCode < REFUSED) this.#succeed(exchange, reasonCode, properties);
-    else this.#fail(exchange, new MqttRefusedError('publish', exchange.topic, reasonCode, reasonText(reasonCode, properties?.reasonString)));
-  }
-
-  #succeed(exchange: PublishExchange, reasonCode: number, properties: ReceivedProperties | undefined): void {
-    if (exchange.settled) return;
-    this.#counters.publishesCompleted++;
-    if (reasonCode === 0 && properties === undefined) exchange.succeedPlainly();
-    else exchange.succeed(publishResult(exchange, reasonCode, properties));
-  }
-
-  #fail(exchange: PublishExchange, error: MqttError): void {
-    if (exchange.settled) return;
-    this.#counters.publishesFailed++;
-    exchange.fail(error);
-  }
 }
 
-function publishResult({ qos }: PublishExchange, reasonCode: number, properties: ReceivedProperties | undefined): PublishResult {
+function complete(exchange: PublishExchange, reasonCode: number, properties: ReceivedProperties | undefined): void {
+  if (reasonCode >= REFUSED) {
+    exchange.fail(
+      new MqttRefusedError('publish', exchange.topic, reasonCode, reasonText(reasonCode, properties?.reasonString)),
+    );
+  } else if (reasonCode === 0 && properties === undefined) exchange.succeedPlainly();
+  else exchange.succeed(publishResult(exchange, reasonCode, properties));
+}
+
+function publishResult(
+  { qos }: PublishExchange,
+  reasonCode: number,
+  properties: ReceivedProperties | undefined,
+): PublishResult {
   const { reasonString, userProperties } = properties ?? {};
   return {
     qos,
@@ -257,10 +243,12 @@ function unsupported(exchange: PublishExchange, negotiated: Negotiated): MqttErr
   if (exchange.qos > negotiated.maximumQos) {
     return new MqttNotSupportedError(`QoS ${exchange.qos}`, `publish with QoS ${negotiated.maximumQos} at most`);
   }
-  if (exchange.retain && !negotiated.retainAvailable) return new MqttNotSupportedError('retained messages', 'publish without retain');
+  if (exchange.retain && !negotiated.retainAvailable)
+    return new MqttNotSupportedError('retained messages', 'publish without retain');
   if (exchange.bytes > negotiated.maxPacketBytes) {
     const bytes = publishPacketBytes(exchange, negotiated.protocolVersion);
-    if (bytes > negotiated.maxPacketBytes) return new MqttPacketTooLargeError(bytes, negotiated.maxPacketBytes, 'server');
+    if (bytes > negotiated.maxPacketBytes)
+      return new MqttPacketTooLargeError(bytes, negotiated.maxPacketBytes, 'server');
   }
   return undefined;
 }

@@ -1,7 +1,8 @@
 import { Admission, type QueuedRequest } from '../admission/request-queue.js';
 import { publishPacketBytes, type PublishToWrite } from '../codec/writer.js';
-import type { DeliveryState } from '../errors.js';
+import type { DeliveryState, MqttError } from '../errors.js';
 import type { Delivery, PublishResult, QoS } from '../messages.js';
+import type { Counters } from './counters.js';
 import { Operation } from './operation.js';
 
 const DONE: Readonly<Record<QoS, PublishResult>> = {
@@ -14,7 +15,10 @@ const DONE: Readonly<Record<QoS, PublishResult>> = {
 export type OnAdmitted = (delivery: Delivery) => void;
 
 /** One publish from the call to its last acknowledgement. @internal */
-export class PublishExchange extends Operation<PublishResult> implements QueuedRequest<PublishExchange>, PublishToWrite, Delivery {
+export class PublishExchange
+  extends Operation<PublishResult>
+  implements QueuedRequest<PublishExchange>, PublishToWrite, Delivery
+{
   previous: PublishExchange | undefined;
   next: PublishExchange | undefined;
   admission: Admission = Admission.Outside;
@@ -25,6 +29,7 @@ export class PublishExchange extends Operation<PublishResult> implements QueuedR
   id = 0;
   /** The connection on which it was last sent; 0 when it never was. */
   epoch = 0;
+  readonly #counters: Counters;
 
   constructor(
     readonly topic: string,
@@ -33,8 +38,10 @@ export class PublishExchange extends Operation<PublishResult> implements QueuedR
     readonly qos: QoS,
     readonly retain: boolean,
     readonly encodedProperties: Buffer | undefined,
+    counters: Counters,
   ) {
     super();
+    this.#counters = counters;
     this.bytes = publishPacketBytes(this, 5);
   }
 
@@ -48,6 +55,16 @@ export class PublishExchange extends Operation<PublishResult> implements QueuedR
 
   admitted(): void {
     this.onAdmitted?.(this);
+  }
+
+  override succeed(result: PublishResult): void {
+    if (!this.settled) this.#counters.publishesCompleted++;
+    super.succeed(result);
+  }
+
+  override fail(error: MqttError): void {
+    if (!this.settled) this.#counters.publishesFailed++;
+    super.fail(error);
   }
 
   succeedPlainly(): void {

@@ -2,7 +2,9 @@ import type { PacketSink, PublishPacket } from '../codec/decoder.js';
 import { PacketType, type AcknowledgementType } from '../codec/packet-types.js';
 import type { ReceivedProperties } from '../codec/property-reader.js';
 import type { PacketWriter } from '../codec/writer.js';
-import { MqttProtocolError, type MqttError } from '../errors.js';
+import { reasonText } from '../codec/reason-codes.js';
+import { MqttConnectionError, MqttProtocolError, MqttServerDisconnectError } from '../connection-errors.js';
+import type { MqttError } from '../errors.js';
 import type { Negotiated } from '../negotiated.js';
 import type { RequestQueueLimits } from '../admission/request-queue.js';
 import { Throttle, type ThrottleRates } from '../admission/throttle.js';
@@ -38,8 +40,10 @@ export interface SessionHooks extends IncomingHooks {
  *
  * @internal
  */
-export class Session implements Omit<PacketSink, 'connack' | 'disconnect'> {
+export class Session implements PacketSink {
   readonly counters = new Counters();
+  /** The driver's word that a write does not get through. */
+  isWriteBlocked = false;
   readonly keepAlive = new KeepAlive();
   readonly outgoing: OutgoingPublishes;
   readonly subscriptions: Subscriptions;
@@ -77,17 +81,20 @@ export class Session implements Omit<PacketSink, 'connack' | 'disconnect'> {
     this.#pingTimeoutMs = options.pingTimeoutMs;
   }
 
-  connected(negotiated: Negotiated, nowMs: number): void {
+  /** @param sessionPresent whether the broker has kept this very session */
+  connected(negotiated: Negotiated, sessionPresent: boolean, nowMs: number): void {
     this.#negotiated = negotiated;
     this.#epoch++;
     this.keepAlive.connected(nowMs, negotiated.keepAliveSeconds, this.#pingTimeoutMs);
-    this.outgoing.connected(negotiated, this.#epoch, negotiated.sessionPresent);
-    this.subscriptions.connected(negotiated, negotiated.sessionPresent);
-    this.incoming.connected(negotiated.protocolVersion, this.#epoch, negotiated.sessionPresent);
+    this.outgoing.connected(negotiated, this.#epoch, sessionPresent);
+    this.subscriptions.connected(negotiated, sessionPresent);
+    this.incoming.connected(negotiated.protocolVersion, this.#epoch, sessionPresent);
   }
 
-  disconnected(cause: MqttError, nowMs: number): void {
+  /** @param flushing QoS 0 publishes of a write that will not complete */
+  disconnected(cause: MqttError, flushing: readonly PublishExchange[], nowMs: number): void {
     this.#negotiated = undefined;
+    this.isWriteBlocked = false;
     this.#nextSendMs = Infinity;
     this.#endThrottling(nowMs);
     this.#acknowledgements.clear();
@@ -95,16 +102,29 @@ export class Session implements Omit<PacketSink, 'connack' | 'disconnect'> {
     this.outgoing.disconnected();
     this.subscriptions.disconnected();
     this.incoming.disconnected();
-    for (const exchange of this.takeWritten()) this.outgoing.fail(exchange, cause);
+    const error = new MqttConnectionError(
+      'MQTT_CONNECTION_LOST',
+      'the connection ended while a QoS 0 message was being written',
+      'unknown',
+      {
+        cause,
+      },
+    );
+    for (const exchange of [...flushing, ...this.takeWritten()]) exchange.fail(error);
   }
 
-  /** An outgoing exchange waits for its answer on this connection. */
+  /** An outgoing exchange waits for the server on this connection: for an answer, or for being read. */
   get waitsForAnswer(): boolean {
-    return this.outgoing.inflight > 0 || this.subscriptions.waitsForAcknowledgement;
+    return this.isWriteBlocked || this.outgoing.inflight > 0 || this.subscriptions.waitsForAcknowledgement;
   }
 
   get isDrained(): boolean {
-    return this.outgoing.isDrained && this.subscriptions.isDrained && this.incoming.unsettled === 0 && this.#acknowledgements.size === 0;
+    return (
+      this.outgoing.isDrained &&
+      this.subscriptions.isDrained &&
+      this.incoming.unsettled === 0 &&
+      this.#acknowledgements.size === 0
+    );
   }
 
   get hasAcknowledgements(): boolean {
@@ -186,7 +206,12 @@ export class Session implements Omit<PacketSink, 'connack' | 'disconnect'> {
     this.incoming.receive(packet, this.waitsForAnswer);
   }
 
-  acknowledgement(type: AcknowledgementType, id: number, reasonCode: number, properties: ReceivedProperties | undefined): void {
+  acknowledgement(
+    type: AcknowledgementType,
+    id: number,
+    reasonCode: number,
+    properties: ReceivedProperties | undefined,
+  ): void {
     switch (type) {
       case PacketType.Puback:
         return this.outgoing.puback(id, reasonCode, properties);
@@ -211,8 +236,16 @@ export class Session implements Omit<PacketSink, 'connack' | 'disconnect'> {
   /** Any byte proves that the link lives; the connection has said so already. */
   pingresp(): void {}
 
-  auth(): void {
+  auth(): never {
     throw new MqttProtocolError('AUTH without an authentication method in CONNECT [MQTT-4.12.0-6]');
+  }
+
+  disconnect(reasonCode: number, properties: ReceivedProperties | undefined): never {
+    throw new MqttServerDisconnectError(reasonCode, reasonText(reasonCode, properties?.reasonString));
+  }
+
+  connack(): never {
+    throw new MqttProtocolError('a second CONNACK [MQTT-3.2.0-2]');
   }
 
   /** Settles everything that is still open. */

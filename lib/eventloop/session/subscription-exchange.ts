@@ -41,7 +41,11 @@ export class SubscribeExchange extends Operation<SubscribeResult> {
 
   /** What the server of this connection cannot do of it. */
   unsupported(negotiated: Negotiated): MqttError | undefined {
-    if (this.subscriptionIdentifier !== undefined && negotiated.protocolVersion === 5 && !negotiated.subscriptionIdentifiersAvailable) {
+    if (
+      this.subscriptionIdentifier !== undefined &&
+      negotiated.protocolVersion === 5 &&
+      !negotiated.subscriptionIdentifiersAvailable
+    ) {
       return new MqttNotSupportedError('subscription identifiers', 'subscribe without one');
     }
     for (const filter of this.filters.keys()) {

@@ -2,7 +2,8 @@ import type { PacketType } from '../codec/packet-types.js';
 import type { ReceivedProperties } from '../codec/property-reader.js';
 import { reasonText } from '../codec/reason-codes.js';
 import type { PacketWriter } from '../codec/writer.js';
-import { MqttPacketTooLargeError, MqttProtocolError, MqttQueueFullError, MqttRefusedError, type MqttError } from '../errors.js';
+import { MqttProtocolError } from '../connection-errors.js';
+import { MqttPacketTooLargeError, MqttQueueFullError, MqttRefusedError, type MqttError } from '../errors.js';
 import type { QoS, SubscribeOptions } from '../messages.js';
 import type { Negotiated } from '../negotiated.js';
 import type { Counters } from './counters.js';
@@ -68,7 +69,10 @@ export class Subscriptions {
   connected(negotiated: Negotiated, sessionPresent: boolean): void {
     this.#negotiated = negotiated;
     if (sessionPresent) return;
-    this.#waiting = [...this.#repeats(), ...this.#waiting.filter((exchange) => !(exchange instanceof SubscribeExchange && exchange.isRepeat))];
+    this.#waiting = [
+      ...this.#repeats(),
+      ...this.#waiting.filter((exchange) => !(exchange instanceof SubscribeExchange && exchange.isRepeat)),
+    ];
   }
 
   /** What was sent and not answered goes first on the next connection, in its old order. */
@@ -135,7 +139,8 @@ export class Subscriptions {
       if ((reasonCodes[index] ?? 0) >= REFUSED) refused.set(filter, reasonCodes[index]!);
     });
     const error = refusal(exchange, refused, properties?.reasonString);
-    if (exchange instanceof SubscribeExchange) this.#subscribed(exchange, filters, reasonCodes, refused, error, properties?.reasonString);
+    if (exchange instanceof SubscribeExchange)
+      this.#subscribed(exchange, filters, reasonCodes, refused, error, properties?.reasonString);
     else if (error === undefined) {
       for (const filter of filters) this.#granted.delete(filter);
       exchange.succeed();
@@ -159,7 +164,8 @@ export class Subscriptions {
     const { subscriptionIdentifier, userProperties } = exchange;
     const granted = new Map<string, QoS>();
     filters.forEach((filter, index) => {
-      if (refused.has(filter)) return this.#onRefused(filter, reasonCodes[index]!, reasonText(reasonCodes[index]!, reasonString));
+      if (refused.has(filter))
+        return this.#onRefused(filter, reasonCodes[index]!, reasonText(reasonCodes[index]!, reasonString));
       granted.set(filter, reasonCodes[index] as QoS);
       // Its owner was told that it failed: nobody would ever unsubscribe it.
       if (exchange.settled) return;
@@ -191,7 +197,11 @@ export class Subscriptions {
   }
 }
 
-function refusal(exchange: Exchange, refused: ReadonlyMap<string, number>, reasonString: string | undefined): MqttError | undefined {
+function refusal(
+  exchange: Exchange,
+  refused: ReadonlyMap<string, number>,
+  reasonString: string | undefined,
+): MqttError | undefined {
   const first = refused.entries().next().value;
   if (first === undefined) return undefined;
   const [filter, reasonCode] = first;

@@ -1,0 +1,225 @@
+import type { Duplex } from 'node:stream';
+import type { Clock } from './clock.js';
+import { Decoder, type PacketSink } from './codec/decoder.js';
+import { encodeDisconnect } from './codec/encoder.js';
+import { Framer } from './codec/framer.js';
+import type { ProtocolVersion } from './codec/packet-types.js';
+import type { ReceivedProperties } from './codec/property-reader.js';
+import { PacketWriter } from './codec/writer.js';
+import { MqttConnectionError, MqttProtocolError } from './connection-errors.js';
+import { MqttError } from './errors.js';
+
+/** How long the server may take to close its side after our DISCONNECT. */
+const LINGER_MS = 1_000;
+
+/** The answer to CONNECT. @internal */
+export interface Connack {
+  readonly sessionPresent: boolean;
+  /** Of MQTT 5 on both versions. */
+  readonly reasonCode: number;
+  readonly properties: ReceivedProperties;
+}
+
+/** Who uses an open connection. @internal */
+export interface ConnectionUser {
+  /** May throw an {@link MqttError}, which ends the connection. */
+  readonly sink: PacketSink;
+  /** Asked before every packet: false leaves it, and the socket, unread. */
+  mayRead(): boolean;
+  /** Bytes came; called before their packets are handled. */
+  received(bytes: number): void;
+  /** The packets of a chunk are handled. */
+  handled(): void;
+  /** The write is complete; another may begin. */
+  flushed(): void;
+  /** Once, whatever the reason; nothing is called afterwards. */
+  ended(cause: MqttError): void;
+}
+
+/**
+ * One network connection and its bytes: framing and decoding inwards, one coalesced write at a time outwards.
+ * Reads only as far as CONNACK until it is opened for its user.
+ *
+ * @internal
+ */
+export class Connection {
+  readonly writer = new PacketWriter();
+  readonly #stream: Duplex;
+  readonly #clock: Clock;
+  readonly #version: ProtocolVersion;
+  readonly #framer: Framer;
+  readonly #decoder: Decoder;
+  #user: ConnectionUser | undefined;
+  #connack: Connack | undefined;
+  #onHandshake: ((outcome: Connack | MqttError) => void) | undefined;
+  #writing = false;
+  #paused = false;
+  #endedBy: MqttError | undefined;
+
+  constructor(
+    stream: Duplex,
+    version: ProtocolVersion,
+    maxPacketBytes: number,
+    topicAliasMaximum: number,
+    clock: Clock,
+  ) {
+    this.#stream = stream;
+    this.#clock = clock;
+    this.#version = version;
+    this.#framer = new Framer(version, maxPacketBytes);
+    this.#decoder = new Decoder(version, topicAliasMaximum);
+    stream.on('data', (chunk: Buffer) => this.#onData(chunk));
+    stream.on('error', (cause: Error) => this.fail(lost(cause.message, { cause })));
+    stream.on('end', () => this.fail(lost('the server closed the network connection')));
+    stream.on('close', () => this.fail(lost('the network connection was closed')));
+  }
+
+  get isWriting(): boolean {
+    return this.#writing;
+  }
+
+  get hasEnded(): boolean {
+    return this.#endedBy !== undefined;
+  }
+
+  /** Why it ended, once it has. */
+  get endedBy(): MqttError | undefined {
+    return this.#endedBy;
+  }
+
+  /** Sends CONNECT and waits for CONNACK, accepting or refusing. */
+  handshake(connect: Buffer, signal: AbortSignal): Promise<Connack> {
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => this.fail(signal.reason as MqttError);
+      this.#onHandshake = (outcome) => {
+        this.#onHandshake = undefined;
+        signal.removeEventListener('abort', onAbort);
+        if (outcome instanceof Error) reject(outcome);
+        else resolve(outcome);
+      };
+      if (signal.aborted) return onAbort();
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.#stream.write(connect);
+    });
+  }
+
+  /** From now on packets go to the user, those that came right behind CONNACK first. */
+  open(user: ConnectionUser): void {
+    this.#user = user;
+    this.#framer.connected();
+    this.#resume();
+  }
+
+  /** Writes what the writer holds. Only one write is under way at a time, so the writer's buffer is free again afterwards. */
+  flush(): number {
+    const { bytes } = this.writer;
+    this.#writing = true;
+    this.#stream.write(bytes, (error) => {
+      this.#writing = false;
+      this.writer.reset();
+      if (!error && !this.hasEnded) this.#user?.flushed();
+    });
+    return bytes.length;
+  }
+
+  get isPaused(): boolean {
+    return this.#paused;
+  }
+
+  /** Handles buffered packets and resumes the socket, as far as the user may read again. */
+  read(): void {
+    if (this.#paused && !this.hasEnded) this.#resume();
+  }
+
+  /** Ends the connection for this reason; on MQTT 5 the server is told when the fault is its own. */
+  fail(cause: MqttError): void {
+    if (this.hasEnded) return;
+    this.#end(cause);
+    if (this.#version === 5 && this.#user !== undefined && cause instanceof MqttProtocolError) {
+      void this.#close(encodeDisconnect(cause.reasonCode, 5));
+    } else this.#stream.destroy();
+  }
+
+  /** Ends the connection on purpose: DISCONNECT is the last packet [MQTT-3.14.4-1], then both sides close. */
+  disconnect(cause: MqttError, reasonCode: number | undefined): Promise<void> {
+    if (this.hasEnded) return Promise.resolve();
+    this.#end(cause);
+    return this.#close(reasonCode === undefined ? undefined : encodeDisconnect(reasonCode, this.#version));
+  }
+
+  #end(cause: MqttError): void {
+    this.#endedBy = cause;
+    this.#onHandshake?.(cause);
+    this.#user?.ended(cause);
+  }
+
+  /** Closing a socket with unread bytes resets it and may destroy the DISCONNECT on its way, hence the reading. */
+  #close(lastPacket: Buffer | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#clock.startTimer(() => this.#stream.destroy(), LINGER_MS);
+      const closed = (): void => {
+        timer.cancel();
+        resolve();
+      };
+      if (this.#stream.destroyed) return closed();
+      this.#stream.once('close', closed);
+      this.#stream.once('end', () => this.#stream.destroy());
+      this.#stream.resume();
+      this.#stream.end(lastPacket);
+    });
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.hasEnded) return;
+    this.#user?.received(chunk.length);
+    this.#framer.push(chunk);
+    this.#resume();
+    if (!this.hasEnded) this.#user?.handled();
+  }
+
+  #resume(): void {
+    const handledAll = this.#handlePackets();
+    if (this.hasEnded || handledAll === !this.#paused) return;
+    this.#paused = !handledAll;
+    if (handledAll) this.#stream.resume();
+    else this.#stream.pause();
+  }
+
+  /** @returns false when it stopped before the end because the user may not read on */
+  #handlePackets(): boolean {
+    try {
+      while (!this.hasEnded) {
+        const user = this.#user;
+        if (user === undefined ? this.#connack !== undefined : !user.mayRead()) return false;
+        if (!this.#framer.next()) break;
+        this.#decoder.decode(this.#framer, user?.sink ?? this.#handshakeSink);
+      }
+    } catch (error) {
+      // Only the server's bytes and our own limits throw here: users' code is shielded where it is called.
+      this.fail(error instanceof MqttError ? error : lost('a packet could not be handled', { cause: error }));
+    }
+    return true;
+  }
+
+  /** Until CONNACK the framer lets nothing else through but AUTH, which we have not asked for. */
+  readonly #handshakeSink: PacketSink = {
+    connack: (sessionPresent, reasonCode, properties = {}) => {
+      this.#connack = { sessionPresent, reasonCode, properties };
+      this.#onHandshake?.(this.#connack);
+    },
+    auth: () => unexpected('AUTH without an authentication method in CONNECT [MQTT-4.12.0-6]'),
+    publish: () => unexpected('PUBLISH before CONNACK'),
+    acknowledgement: () => unexpected('an acknowledgement before CONNACK'),
+    subscriptionAcknowledgement: () => unexpected('SUBACK before CONNACK'),
+    pingresp: () => unexpected('PINGRESP before CONNACK'),
+    disconnect: () => unexpected('DISCONNECT before CONNACK'),
+  };
+}
+
+function unexpected(what: string): never {
+  throw new MqttProtocolError(what);
+}
+
+function lost(message: string, options?: ErrorOptions): MqttConnectionError {
+  return new MqttConnectionError('MQTT_CONNECTION_LOST', message, 'unknown', options);
+}

@@ -1,0 +1,130 @@
+import type { Duplex } from 'node:stream';
+import { untilAborted } from './abort.js';
+import type { Clock } from './clock.js';
+import { asBuffer, encodeConnect } from './codec/encoder.js';
+import type { ProtocolVersion } from './codec/packet-types.js';
+import { reasonText } from './codec/reason-codes.js';
+import { Connection, type Connack } from './connection.js';
+import { resolveCredentials } from './credentials/resolve-credentials.js';
+import { MqttConnectTimeoutError, MqttConnectionError, MqttConnectionRefusedError } from './connection-errors.js';
+import { MqttError } from './errors.js';
+import { negotiate, type Negotiated } from './negotiated.js';
+import type { Dial } from './network/dial.js';
+import type { ResolvedOptions, Server } from './options.js';
+
+const UNSUPPORTED_PROTOCOL_VERSION = 0x84;
+
+/** A connection whose CONNECT was accepted; reads nothing more until it is opened. @internal */
+export interface Established {
+  readonly connection: Connection;
+  readonly negotiated: Negotiated;
+}
+
+/** What differs between the CONNECTs of one loop. @internal */
+export interface Identity {
+  readonly clientId: string;
+  readonly clean: boolean;
+}
+
+/**
+ * Makes one connection attempt to one server: credentials, network, CONNECT, CONNACK under one deadline. Remembers which
+ * servers speak only MQTT 3.1.1.
+ *
+ * @internal
+ */
+export class Connector {
+  readonly #dial: Dial;
+  readonly #clock: Clock;
+  readonly #speaksOnly311 = new Set<string>();
+
+  constructor(dial: Dial, clock: Clock) {
+    this.#dial = dial;
+    this.#clock = clock;
+  }
+
+  /** @throws MqttError of every kind; never leaves a connection open */
+  async connect(
+    server: Server,
+    options: ResolvedOptions,
+    identity: (version: ProtocolVersion) => Identity,
+    stop: AbortSignal,
+  ): Promise<Established> {
+    const deadline = new AbortController();
+    let step = 'asking for credentials';
+    const timer = this.#clock.startTimer(
+      () => deadline.abort(new MqttConnectTimeoutError(server.label, options.connectTimeoutMs, step)),
+      options.connectTimeoutMs,
+    );
+    const signal = AbortSignal.any([stop, deadline.signal]);
+    try {
+      for (;;) {
+        const version = this.#versionFor(server, options);
+        step = 'asking for credentials';
+        const { username, password } = await resolveCredentials(options.credentials ?? server.credentials, signal);
+        step = 'opening the network connection';
+        const stream = await this.#open(server, signal);
+        step = 'waiting for CONNACK';
+        const connection = new Connection(
+          stream,
+          version,
+          options.maxPacketBytes,
+          options.topicAliasMaximum,
+          this.#clock,
+        );
+        const { clientId, clean } = identity(version);
+        const connect = encodeConnect(
+          {
+            ...options,
+            clientId,
+            clean,
+            username,
+            password: typeof password === 'string' ? Buffer.from(password) : password && asBuffer(password),
+          },
+          version,
+        );
+        const connack = await connection.handshake(connect, signal);
+        if (connack.reasonCode === 0) {
+          return { connection, negotiated: negotiate(options, version, server.label, clientId, connack) };
+        }
+        connection.fail(refusal(server, connack));
+        const fallsBack =
+          connack.reasonCode === UNSUPPORTED_PROTOCOL_VERSION && version === 5 && options.protocolVersion === 'auto';
+        if (!fallsBack) throw refusal(server, connack);
+        this.#speaksOnly311.add(server.label);
+      }
+    } catch (error) {
+      throw error instanceof MqttError
+        ? error
+        : new MqttConnectionError(
+            'MQTT_CONNECT_FAILED',
+            `cannot connect to ${server.label}: ${(error as Error).message}`,
+            'not-sent',
+            {
+              cause: error,
+            },
+          );
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #versionFor(server: Server, { protocolVersion }: ResolvedOptions): ProtocolVersion {
+    if (protocolVersion !== 'auto') return protocolVersion;
+    return this.#speaksOnly311.has(server.label) ? 4 : 5;
+  }
+
+  /** A dial that ignores its signal must not outlive the attempt. */
+  #open(server: Server, signal: AbortSignal): Promise<Duplex> {
+    signal.throwIfAborted();
+    const dialled = this.#dial(server, signal);
+    const closeLate = (): void => void dialled.then((stream) => stream.on('error', () => {}).destroy()).catch(() => {});
+    return untilAborted(dialled, signal).catch((error: unknown) => {
+      closeLate();
+      throw error;
+    });
+  }
+}
+
+function refusal(server: Server, { reasonCode, properties }: Connack): MqttConnectionRefusedError {
+  return new MqttConnectionRefusedError(reasonCode, reasonText(reasonCode, properties.reasonString), server.label);
+}

@@ -1,0 +1,47 @@
+import { MqttCredentialsError } from '../connection-errors.js';
+import { untilAborted } from '../abort.js';
+import type { Credentials, CredentialsProvider } from './credentials.js';
+
+/**
+ * The credentials of one attempt.
+ *
+ * @throws MqttCredentialsError when the provider throws or returns something else
+ * @internal
+ */
+export async function resolveCredentials(
+  source: Credentials | CredentialsProvider | undefined,
+  signal: AbortSignal,
+): Promise<Credentials> {
+  if (typeof source !== 'function') return source ?? {};
+  let credentials: unknown;
+  try {
+    credentials = await untilAborted(Promise.resolve().then(source), signal);
+  } catch (cause) {
+    signal.throwIfAborted();
+    throw new MqttCredentialsError('the credentials provider failed; its error is the cause', { cause });
+  }
+  const problem = credentialsProblem(credentials);
+  if (problem !== undefined) throw new MqttCredentialsError(`the credentials provider returned ${problem}`);
+  return credentials as Credentials;
+}
+
+/** What is wrong with a value that should be credentials; never repeats the value. @internal */
+export function credentialsProblem(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null)
+    return `${value === null ? 'null' : typeof value} instead of { username, password }`;
+  const { username, password } = value as Record<string, unknown>;
+  if (username !== undefined && !isText(username)) return 'a username that is no string of at most 65 535 bytes';
+  if (password !== undefined && !isText(password) && !(password instanceof Uint8Array && password.length <= 0xffff)) {
+    return 'a password that is no string or Uint8Array of at most 65 535 bytes';
+  }
+  return undefined;
+}
+
+function isText(value: unknown): value is string {
+  return (
+    typeof value === 'string' &&
+    !value.includes('\0') &&
+    !/\p{Surrogate}/u.test(value) &&
+    Buffer.byteLength(value) <= 0xffff
+  );
+}

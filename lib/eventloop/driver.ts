@@ -1,0 +1,168 @@
+import type { Clock, Timer } from './clock.js';
+import type { PacketSink } from './codec/decoder.js';
+import type { Connection, ConnectionUser } from './connection.js';
+import type { Established } from './connector.js';
+import { MqttKeepAliveTimeoutError } from './connection-errors.js';
+import type { MqttError } from './errors.js';
+import type { PublishExchange } from './session/publish-exchange.js';
+import type { Session } from './session/session.js';
+
+interface Drain {
+  readonly canSend: () => boolean;
+  readonly resolve: (drained: boolean) => void;
+}
+
+/**
+ * Ties socket, clock and session together. One pump decides all outgoing work: it runs at most once a turn of the Node event
+ * loop, so what many callers and many received packets ask for in one turn leaves in one write, and reading is never starved.
+ *
+ * @internal
+ */
+export class Driver implements ConnectionUser {
+  readonly sink: PacketSink;
+  bytesSent = 0;
+  bytesReceived = 0;
+  flushes = 0;
+  readonly #session: Session;
+  readonly #clock: Clock;
+  #connection: Connection | undefined;
+  #keepAliveSeconds = 0;
+  #onEnded: ((cause: MqttError) => void) | undefined;
+  #pumpScheduled = false;
+  #timer: Timer | undefined;
+  #timerDueMs = Infinity;
+  /** QoS 0 publishes of the write that is under way. */
+  #flushing: readonly PublishExchange[] = [];
+  #drain: Drain | undefined;
+
+  constructor(session: Session, clock: Clock) {
+    this.#session = session;
+    this.#clock = clock;
+    this.sink = session;
+  }
+
+  get isReadingPaused(): boolean {
+    return this.#connection?.isPaused ?? false;
+  }
+
+  /** Takes the connection over. @returns why it ended, when it has */
+  open({ connection, negotiated }: Established, sessionPresent: boolean): Promise<MqttError> {
+    return new Promise((resolve) => {
+      if (connection.hasEnded) return resolve(connection.endedBy!);
+      this.#onEnded = resolve;
+      this.#connection = connection;
+      this.#keepAliveSeconds = negotiated.keepAliveSeconds;
+      this.#session.connected(negotiated, sessionPresent, this.#clock.now());
+      connection.open(this);
+      this.wake();
+    });
+  }
+
+  /** DISCONNECT with this reason, or none at all, and the end of the connection. */
+  async disconnect(cause: MqttError, reasonCode: number | undefined): Promise<void> {
+    await this.#connection?.disconnect(cause, reasonCode);
+  }
+
+  /** Something may have become possible. */
+  wake(): void {
+    if (this.#pumpScheduled || (this.#connection === undefined && this.#drain === undefined)) return;
+    this.#pumpScheduled = true;
+    setImmediate(this.#pump);
+  }
+
+  /**
+   * Resolves with true when nothing is queued, in flight or being handled; with false when no handler is at work and what is
+   * left cannot be sent.
+   */
+  drained(canSend: () => boolean): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#drain = { canSend, resolve };
+      this.wake();
+    });
+  }
+
+  mayRead(): boolean {
+    return !this.#session.incoming.mustPause(this.#session.waitsForAnswer);
+  }
+
+  received(bytes: number): void {
+    this.bytesReceived += bytes;
+    this.#session.keepAlive.received(this.#clock.now());
+    // A write that was begun in an earlier turn and is not complete waits for the server to read.
+    this.#session.isWriteBlocked = this.#connection?.isWriting ?? false;
+  }
+
+  handled(): void {
+    this.wake();
+  }
+
+  flushed(): void {
+    this.#session.isWriteBlocked = false;
+    this.#session.keepAlive.writeCompleted(this.#clock.now());
+    for (const exchange of this.#flushing) exchange.succeedPlainly();
+    this.#flushing = [];
+    this.wake();
+  }
+
+  ended(cause: MqttError): void {
+    this.#connection = undefined;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#timerDueMs = Infinity;
+    this.#session.disconnected(cause, this.#flushing, this.#clock.now());
+    this.#flushing = [];
+    this.#onEnded?.(cause);
+  }
+
+  readonly #pump = (): void => {
+    this.#pumpScheduled = false;
+    const connection = this.#connection;
+    if (connection !== undefined) {
+      connection.read();
+      if (!connection.hasEnded) this.#write(connection);
+    }
+    if (this.#drain !== undefined) this.#checkDrained(this.#drain);
+  };
+
+  #checkDrained({ canSend, resolve }: Drain): void {
+    const { isDrained, incoming } = this.#session;
+    if (!(isDrained && !(this.#connection?.isWriting ?? false)) && (canSend() || incoming.unsettled > 0)) return;
+    this.#drain = undefined;
+    resolve(isDrained);
+  }
+
+  #write(connection: Connection): void {
+    const nowMs = this.#clock.now();
+    if (!connection.isWriting) {
+      this.#session.write(connection.writer, nowMs);
+      if (connection.writer.length > 0) {
+        this.#flushing = this.#session.takeWritten();
+        this.#session.keepAlive.sent(nowMs);
+        this.flushes++;
+        this.bytesSent += connection.flush();
+      }
+    }
+    this.#arm(nowMs);
+  }
+
+  /** One timer for all: it is moved only forward in time, a call too early costs less than moving it with every packet. */
+  #arm(nowMs: number): void {
+    const dueMs = this.#session.dueMs;
+    if (dueMs >= this.#timerDueMs || dueMs === Infinity) return;
+    this.#timer?.cancel();
+    this.#timerDueMs = dueMs;
+    this.#timer = this.#clock.startTimer(this.#onTimer, Math.max(0, dueMs - nowMs));
+  }
+
+  readonly #onTimer = (): void => {
+    this.#timer = undefined;
+    this.#timerDueMs = Infinity;
+    const { keepAlive } = this.#session;
+    const nowMs = this.#clock.now();
+    // While we do not read, silence says nothing about the link.
+    if (this.isReadingPaused) keepAlive.received(nowMs);
+    if (keepAlive.service(nowMs)) {
+      this.#connection?.fail(new MqttKeepAliveTimeoutError(this.#keepAliveSeconds, keepAlive.silentMs(nowMs)));
+    } else this.#pump();
+  };
+}

@@ -1,0 +1,308 @@
+import type { Clock } from './clock.js';
+import { Connector, type Established, type Identity } from './connector.js';
+import type { Emitter } from './emitter.js';
+import { MqttConnectionRefusedError, MqttProtocolError, MqttServerDisconnectError } from './connection-errors.js';
+import { MqttClosedError, MqttStateError, type MqttError } from './errors.js';
+import { EventLoopStatus, type EventLoopEvents } from './events.js';
+import type { Negotiated } from './negotiated.js';
+import type { Dial } from './network/dial.js';
+import type { ResolvedOptions } from './options.js';
+import { Backoff } from './reconnect/backoff.js';
+import { classify } from './reconnect/classify.js';
+
+const NORMAL_DISCONNECTION = 0x00;
+
+/** What the lifecycle drives. @internal */
+export interface LifecycleHost {
+  /** Takes an accepted connection over. @returns why it ended, when it has */
+  open(established: Established, sessionPresent: boolean): Promise<MqttError>;
+  disconnect(cause: MqttError, reasonCode: number | undefined): Promise<void>;
+  /** No connection will be made any more. */
+  gaveUp(cause: MqttError): void;
+}
+
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (error: MqttError) => void;
+}
+
+/**
+ * Makes the present state follow the wanted one: connect, wait, connect again, pause, resume. One run is one stretch of wanting
+ * to be connected; every wait in it ends at once when the run is stopped.
+ *
+ * @internal
+ */
+export class Lifecycle {
+  readonly #host: LifecycleHost;
+  readonly #clock: Clock;
+  readonly #emitter: Emitter<EventLoopEvents>;
+  readonly #connector: Connector;
+  readonly #backoff: Backoff;
+  #options: ResolvedOptions;
+  #status: EventLoopStatus = EventLoopStatus.Idle;
+  #negotiated: Negotiated | undefined;
+  #run: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
+  /** Pause, resume and reconnect take effect one after the other. */
+  #commands: Promise<void> = Promise.resolve();
+  #waiters: Waiter[] = [];
+  #connections = 0;
+  #failures = 0;
+  #nextServer = 0;
+  #assignedClientId: string | undefined;
+  #sessionOf: string | undefined;
+  #protocolErrors = 0;
+
+  constructor(
+    options: ResolvedOptions,
+    host: LifecycleHost,
+    emitter: Emitter<EventLoopEvents>,
+    runtime: { readonly clock: Clock; readonly random: () => number; readonly dial: Dial },
+  ) {
+    this.#options = options;
+    this.#host = host;
+    this.#emitter = emitter;
+    this.#clock = runtime.clock;
+    this.#connector = new Connector(runtime.dial, runtime.clock);
+    this.#backoff = new Backoff(options.reconnect, runtime.random);
+  }
+
+  get status(): EventLoopStatus {
+    return this.#status;
+  }
+
+  get negotiated(): Negotiated | undefined {
+    return this.#negotiated;
+  }
+
+  get connections(): number {
+    return this.#connections;
+  }
+
+  get failures(): number {
+    return this.#failures;
+  }
+
+  get protocolErrors(): number {
+    return this.#protocolErrors;
+  }
+
+  /** A run is under way: what is queued can still be sent. */
+  get isRunning(): boolean {
+    return this.#run !== undefined;
+  }
+
+  start(): Promise<void> {
+    switch (this.#status) {
+      case EventLoopStatus.Closing:
+      case EventLoopStatus.Closed:
+        return Promise.reject(new MqttClosedError());
+      case EventLoopStatus.Paused:
+        return Promise.reject(new MqttStateError('the event loop is paused: call resume() to connect'));
+      case EventLoopStatus.Idle:
+        this.#launch();
+    }
+    return this.#connected();
+  }
+
+  async pause(): Promise<void> {
+    await this.#command(async () => {
+      if (this.#status === EventLoopStatus.Paused) return;
+      await this.#halt(new MqttStateError('the event loop was paused'));
+      this.#setStatus(EventLoopStatus.Paused);
+      this.#emitter.emit('paused', undefined);
+    });
+  }
+
+  async resume(): Promise<void> {
+    await this.#command(() => {
+      if (this.#status !== EventLoopStatus.Paused) return;
+      this.#backoff.reset();
+      this.#launch();
+    });
+    return this.start();
+  }
+
+  /** Connects anew with these options, whatever it was doing. */
+  async reconnect(options: ResolvedOptions): Promise<void> {
+    await this.#command(async () => {
+      await this.#halt(new MqttStateError('the event loop reconnects on demand'));
+      if (options.clientId !== this.#options.clientId) this.#assignedClientId = undefined;
+      this.#options = options;
+      this.#backoff.configure(options.reconnect);
+      this.#backoff.reset();
+      this.#nextServer = 0;
+      this.#launch();
+    });
+    return this.#connected();
+  }
+
+  /** Refuses every further command; the run goes on until `end`. */
+  close(): void {
+    this.#status = EventLoopStatus.Closing;
+    this.#settleWaiters(new MqttClosedError());
+  }
+
+  /** Ends the run and the connection for good. */
+  async end(cause: MqttError, reasonCode: number | undefined): Promise<void> {
+    await this.#halt(cause, reasonCode);
+    this.#status = EventLoopStatus.Closed;
+  }
+
+  #command(act: () => Promise<void> | void): Promise<void> {
+    const done = this.#commands.then(() => {
+      if (this.#isClosed()) throw new MqttClosedError();
+      return act();
+    });
+    this.#commands = done.catch(() => {});
+    return done;
+  }
+
+  #connected(): Promise<void> {
+    if (this.#status === EventLoopStatus.Connected) return Promise.resolve();
+    if (this.#isClosed()) return Promise.reject(new MqttClosedError());
+    return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }));
+  }
+
+  #launch(): void {
+    this.#setStatus(EventLoopStatus.Connecting);
+    const stop = new AbortController();
+    const ended = this.#runUntilStopped(stop.signal).finally(() => {
+      if (this.#run?.stop === stop) this.#run = undefined;
+    });
+    this.#run = { stop, ended };
+  }
+
+  async #halt(cause: MqttError, reasonCode: number | undefined = NORMAL_DISCONNECTION): Promise<void> {
+    const run = this.#run;
+    this.#settleWaiters(cause);
+    run?.stop.abort(cause);
+    await this.#host.disconnect(cause, reasonCode);
+    await run?.ended;
+  }
+
+  async #runUntilStopped(stop: AbortSignal): Promise<void> {
+    let failedInRound = 0;
+    for (let attempt = 1; !stop.aborted; attempt++) {
+      const server = this.#options.servers[this.#nextServer % this.#options.servers.length]!;
+      if (attempt > 1 || this.#status === EventLoopStatus.Reconnecting)
+        this.#emitter.emit('reconnecting', { attempt, server: server.label });
+      let cause: MqttError;
+      try {
+        const established = await this.#connector.connect(server, this.#options, this.#identity, stop);
+        failedInRound = 0;
+        cause = await this.#use(established, attempt, stop);
+        attempt = 0;
+        if (stop.aborted) return this.#emitDisconnected(cause, undefined);
+        this.#setStatus(EventLoopStatus.Reconnecting);
+        this.#nextServer++;
+      } catch (error) {
+        if (stop.aborted) return;
+        cause = error as MqttError;
+        this.#failures++;
+        this.#nextServer++;
+        failedInRound++;
+        if (failedInRound < this.#options.servers.length && classify(cause) !== 'permanent') {
+          this.#emitDisconnected(cause, 0);
+          continue;
+        }
+        failedInRound = 0;
+      }
+      if (!(await this.#waitAfter(cause, attempt, stop))) return;
+    }
+  }
+
+  readonly #identity = (version: 4 | 5): Identity => {
+    const { clean, sessionExpirySeconds, clientId } = this.#options;
+    // With a session that outlives the connection, a clean start is wanted once: later connections resume it.
+    const resumes = version === 5 && sessionExpirySeconds > 0 && this.#connections > 0;
+    return { clientId: this.#assignedClientId ?? clientId, clean: clean && !resumes };
+  };
+
+  async #use(established: Established, attempt: number, stop: AbortSignal): Promise<MqttError> {
+    const { negotiated, connection } = established;
+    if (stop.aborted) {
+      await connection.disconnect(stop.reason as MqttError, NORMAL_DISCONNECTION);
+      throw stop.reason;
+    }
+    const openedAtMs = this.#clock.now();
+    this.#connections++;
+    this.#negotiated = negotiated;
+    if (negotiated.clientId !== this.#options.clientId) this.#assignedClientId = negotiated.clientId;
+    // Another identifier means another session, whatever the broker has kept under it.
+    const sessionPresent =
+      negotiated.sessionPresent && (this.#sessionOf ?? negotiated.clientId) === negotiated.clientId;
+    this.#sessionOf = negotiated.clientId;
+    const ended = this.#host.open(established, sessionPresent);
+    this.#setStatus(EventLoopStatus.Connected);
+    this.#emitter.emit('connected', { negotiated, sessionPresent: negotiated.sessionPresent, attempt });
+    this.#settleWaiters(undefined);
+    const cause = await ended;
+    this.#negotiated = undefined;
+    this.#backoff.connectionEnded(this.#clock.now() - openedAtMs);
+    return cause;
+  }
+
+  /** @returns whether to go on after the wait */
+  async #waitAfter(cause: MqttError, attempt: number, stop: AbortSignal): Promise<boolean> {
+    const { policy } = this.#options.reconnect;
+    const givesUp = policy === 'never' || (policy === 'after-first-success' && this.#connections === 0);
+    const delayMs = givesUp ? 'stop' : this.#backoff.next(cause, attempt);
+    if (delayMs === 'stop') {
+      this.#emitDisconnected(cause, undefined);
+      this.#giveUp(cause);
+      return false;
+    }
+    this.#emitDisconnected(cause, delayMs);
+    if (policy === 'always') this.#settleWaiters(undefined);
+    await sleep(this.#clock, delayMs, stop);
+    return !stop.aborted;
+  }
+
+  #giveUp(cause: MqttError): void {
+    const mayStartAgain = this.#connections === 0 && this.#options.reconnect.policy !== 'always';
+    this.#run = undefined;
+    this.#setStatus(mayStartAgain ? EventLoopStatus.Idle : EventLoopStatus.Closed);
+    this.#settleWaiters(cause);
+    if (this.#isClosed()) this.#host.gaveUp(cause);
+  }
+
+  #settleWaiters(error: MqttError | undefined): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) {
+      if (error === undefined) waiter.resolve();
+      else waiter.reject(error);
+    }
+  }
+
+  #emitDisconnected(cause: MqttError, willRetryInMs: number | undefined): void {
+    if (cause instanceof MqttProtocolError) this.#protocolErrors++;
+    const reasonCode =
+      cause instanceof MqttServerDisconnectError || cause instanceof MqttConnectionRefusedError
+        ? cause.reasonCode
+        : undefined;
+    this.#emitter.emit('disconnected', { cause, reasonCode, willRetryInMs });
+  }
+
+  #isClosed(): boolean {
+    return this.#status === EventLoopStatus.Closing || this.#status === EventLoopStatus.Closed;
+  }
+
+  #setStatus(status: EventLoopStatus): void {
+    if (!this.#isClosed()) this.#status = status;
+  }
+}
+
+/** Ends early, without an error, when the signal aborts. */
+function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const wake = (): void => {
+      timer.cancel();
+      signal.removeEventListener('abort', wake);
+      resolve();
+    };
+    const timer = clock.startTimer(wake, delayMs);
+    signal.addEventListener('abort', wake, { once: true });
+    if (signal.aborted) wake();
+  });
+}

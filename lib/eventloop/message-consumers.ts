@@ -1,0 +1,150 @@
+import { MqttStateError } from './errors.js';
+import type { IncomingMessage, MessageHandler } from './messages.js';
+import { NOT_CONSUMED } from './session/incoming.js';
+import { topicMatches } from './topics.js';
+
+interface Pending {
+  readonly message: IncomingMessage;
+  readonly settle: (outcome?: unknown) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/**
+ * Hands messages to the handler and to the iterators. While there is neither, messages wait: not lost, not acknowledged, and
+ * bounded like any message whose handler has not settled.
+ *
+ * @internal
+ */
+export class MessageConsumers {
+  #handler: MessageHandler | undefined;
+  readonly #iterators = new Set<MessageIterator>();
+  #parked: Pending[] = [];
+  #closed = false;
+
+  /** @throws MqttStateError when there is a handler already */
+  setHandler(handler: MessageHandler): () => void {
+    if (this.#handler !== undefined) {
+      throw new MqttStateError(
+        'onMessage has a handler already: remove it first (call what onMessage returned), or use messages()',
+      );
+    }
+    this.#handler = handler;
+    this.#unpark();
+    return () => {
+      if (this.#handler === handler) this.#handler = undefined;
+    };
+  }
+
+  iterate(filter: string | undefined): AsyncIterableIterator<IncomingMessage> {
+    const iterator = new MessageIterator(filter, () => this.#iterators.delete(iterator), this.deliver);
+    if (this.#closed) iterator.close();
+    else this.#iterators.add(iterator);
+    this.#unpark();
+    return iterator;
+  }
+
+  /** Settles a message when all of its consumers have. */
+  readonly deliver = (message: IncomingMessage): unknown => {
+    if (this.#iterators.size === 0) return this.#handler === undefined ? this.#park(message) : this.#handler(message);
+    const results: unknown[] = [];
+    for (const iterator of this.#iterators) if (iterator.takes(message)) results.push(iterator.push(message));
+    if (this.#handler !== undefined) results.push(this.#handler(message));
+    return results.length > 1 ? Promise.all(results) : results[0];
+  };
+
+  /** Ends the iterators after the message they are at; what waits is left to the broker. */
+  close(): void {
+    this.#closed = true;
+    for (const iterator of this.#iterators) iterator.close();
+    for (const { reject } of this.#parked) reject(NOT_CONSUMED);
+    this.#parked = [];
+  }
+
+  #park(message: IncomingMessage): unknown {
+    if (this.#closed) throw NOT_CONSUMED;
+    return new Promise((settle, reject) => this.#parked.push({ message, settle, reject }));
+  }
+
+  #unpark(): void {
+    const parked = this.#parked;
+    this.#parked = [];
+    for (const { message, settle } of parked) settle(new Promise((resolve) => resolve(this.deliver(message))));
+  }
+}
+
+/** Pull-style consumption. Asking for the next message acknowledges the one before. */
+class MessageIterator implements AsyncIterableIterator<IncomingMessage> {
+  readonly #filter: string | undefined;
+  readonly #onDone: () => void;
+  readonly #redeliver: (message: IncomingMessage) => unknown;
+  #waiting: Pending[] = [];
+  #current: Pending | undefined;
+  #pulls: ((result: IteratorResult<IncomingMessage>) => void)[] = [];
+  #done = false;
+
+  constructor(filter: string | undefined, onDone: () => void, redeliver: (message: IncomingMessage) => unknown) {
+    this.#filter = filter;
+    this.#onDone = onDone;
+    this.#redeliver = redeliver;
+  }
+
+  takes(message: IncomingMessage): boolean {
+    return this.#filter === undefined || topicMatches(this.#filter, message.topic);
+  }
+
+  push(message: IncomingMessage): Promise<unknown> {
+    return new Promise((settle, reject) => {
+      this.#waiting.push({ message, settle, reject });
+      this.#advance();
+    });
+  }
+
+  next(): Promise<IteratorResult<IncomingMessage>> {
+    this.#current?.settle();
+    this.#current = undefined;
+    return new Promise((resolve) => {
+      this.#pulls.push(resolve);
+      this.#advance();
+    });
+  }
+
+  /** Leaving the loop settles the message at hand and passes the ones behind it on to other consumers. */
+  return(): Promise<IteratorResult<IncomingMessage>> {
+    this.#current?.settle();
+    this.#current = undefined;
+    this.#finish();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { message, settle } of waiting) settle(new Promise((resolve) => resolve(this.#redeliver(message))));
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  close(): void {
+    this.#finish();
+    for (const { reject } of this.#waiting) reject(NOT_CONSUMED);
+    this.#waiting = [];
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  #finish(): void {
+    this.#done = true;
+    this.#onDone();
+    this.#advance();
+  }
+
+  #advance(): void {
+    while (this.#pulls.length > 0) {
+      const pending = this.#done ? undefined : this.#waiting.shift();
+      if (pending === undefined && !this.#done) return;
+      const pull = this.#pulls.shift()!;
+      if (pending === undefined) pull({ done: true, value: undefined });
+      else {
+        this.#current = pending;
+        pull({ done: false, value: pending.message });
+      }
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import { encodePublishProperties, assertUserProperties, asBuffer, isInteger } from './codec/encoder.js';
+import { MqttArgumentError, MqttPacketTooLargeError } from './errors.js';
+import type { OperationOptions, PublishOptions, SubscribeOptions, SubscribeRequestOptions } from './messages.js';
+import type { Counters } from './session/counters.js';
+import { PublishExchange } from './session/publish-exchange.js';
+import { SubscribeExchange, UnsubscribeExchange } from './session/subscription-exchange.js';
+import { assertTopicFilter, assertTopicName } from './topics.js';
+
+const LARGEST_SUBSCRIPTION_IDENTIFIER = 268_435_455;
+const NO_OPTIONS: PublishOptions = {};
+
+/**
+ * Turns the arguments of a publish into an exchange.
+ *
+ * @throws MqttArgumentError naming field, value and cure
+ * @throws MqttPacketTooLargeError
+ * @internal
+ */
+export function publishRequest(
+  topic: string,
+  payload: Uint8Array | string,
+  options: PublishOptions | undefined,
+  maxPacketBytes: number,
+  counters: Counters,
+): PublishExchange {
+  assertTopicName(topic);
+  const { qos = 0, retain = false, properties } = options ?? NO_OPTIONS;
+  if (qos !== 0 && qos !== 1 && qos !== 2) throw new MqttArgumentError('qos', qos, '0, 1 or 2');
+  if (typeof retain !== 'boolean') throw new MqttArgumentError('retain', retain, 'true or false');
+  const exchange = new PublishExchange(
+    topic,
+    Buffer.byteLength(topic),
+    bytesOf(payload),
+    qos,
+    retain,
+    encodePublishProperties(properties),
+    counters,
+  );
+  if (exchange.bytes > maxPacketBytes)
+    throw new MqttPacketTooLargeError(exchange.bytes, maxPacketBytes, 'maxPacketBytes');
+  return exchange;
+}
+
+function bytesOf(payload: Uint8Array | string): Buffer {
+  if (typeof payload === 'string') return Buffer.from(payload);
+  if (payload instanceof Uint8Array) return asBuffer(payload);
+  throw new MqttArgumentError(
+    'payload',
+    payload,
+    'a string or a Uint8Array; encode other values first, for example with JSON.stringify',
+  );
+}
+
+/** @throws MqttArgumentError naming field, value and cure. @internal */
+export function subscribeRequest(
+  filter: string | Readonly<Record<string, SubscribeOptions>>,
+  options: SubscribeRequestOptions,
+): SubscribeExchange {
+  const { subscriptionIdentifier, userProperties } = options;
+  if (subscriptionIdentifier !== undefined && !isInteger(subscriptionIdentifier, 1, LARGEST_SUBSCRIPTION_IDENTIFIER)) {
+    throw new MqttArgumentError(
+      'subscriptionIdentifier',
+      subscriptionIdentifier,
+      `an integer from 1 to ${LARGEST_SUBSCRIPTION_IDENTIFIER}`,
+    );
+  }
+  assertUserProperties(userProperties, 'userProperties');
+  if (typeof filter !== 'string' && (typeof filter !== 'object' || filter === null)) {
+    throw new MqttArgumentError('filter', filter, 'a topic filter, or an object of filters and their options');
+  }
+  const filters = new Map(typeof filter === 'string' ? [[filter, {}]] : Object.entries(filter));
+  if (filters.size === 0) throw new MqttArgumentError('filter', filter, 'at least one topic filter');
+  for (const [name, own] of filters) filters.set(name, subscribeOptions(name, { ...options, ...own }));
+  return new SubscribeExchange(filters, subscriptionIdentifier, userProperties, false);
+}
+
+function subscribeOptions(filter: string, options: SubscribeOptions): SubscribeOptions {
+  assertTopicFilter(filter);
+  const { qos = 0, noLocal = false, retainAsPublished = false, retainHandling = 0 } = options;
+  if (qos !== 0 && qos !== 1 && qos !== 2) throw new MqttArgumentError('qos', qos, '0, 1 or 2');
+  if (retainHandling !== 0 && retainHandling !== 1 && retainHandling !== 2)
+    throw new MqttArgumentError('retainHandling', retainHandling, '0, 1 or 2');
+  for (const [name, value] of Object.entries({ noLocal, retainAsPublished })) {
+    if (typeof value !== 'boolean') throw new MqttArgumentError(name, value, 'true or false');
+  }
+  if (noLocal && filter.startsWith('$share/')) {
+    throw new MqttArgumentError('noLocal', noLocal, 'false on a shared subscription [MQTT-3.8.3-4]');
+  }
+  return { qos, noLocal, retainAsPublished, retainHandling };
+}
+
+/** @throws MqttArgumentError naming field, value and cure. @internal */
+export function unsubscribeRequest(filters: string | readonly string[]): UnsubscribeExchange {
+  const list = typeof filters === 'string' ? [filters] : [...filters];
+  if (list.length === 0) throw new MqttArgumentError('filters', filters, 'at least one topic filter');
+  for (const filter of list) assertTopicFilter(filter);
+  return new UnsubscribeExchange(list);
+}
+
+/** @throws MqttArgumentError naming field, value and cure. @internal */
+export function assertOperationOptions({ signal, timeoutMs }: OperationOptions): void {
+  if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs > 0)) {
+    throw new MqttArgumentError('timeoutMs', timeoutMs, 'a positive number of milliseconds; leave it out for no limit');
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw new MqttArgumentError('signal', signal, 'an AbortSignal');
+}

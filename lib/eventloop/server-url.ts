@@ -1,0 +1,69 @@
+import type { Credentials } from './credentials/credentials.js';
+import type { OptionChecks } from './option-checks.js';
+import type { Server } from './options.js';
+
+const DEFAULT_PORT = 1883;
+const EXPECTED = 'mqtt://host[:port], user information optional';
+
+/** Reads the `url` option; what is wrong is reported without repeating user information. @internal */
+export function parseServers(url: unknown, checks: OptionChecks): readonly Server[] {
+  const urls: readonly unknown[] = Array.isArray(url) ? url : [url];
+  if (urls.length === 0) checks.report('url', url, `${EXPECTED}, or a list with at least one`);
+  return urls.flatMap((entry, index) => parseServer(Array.isArray(url) ? `url[${index}]` : 'url', entry, checks) ?? []);
+}
+
+function parseServer(option: string, url: unknown, checks: OptionChecks): Server | undefined {
+  if (typeof url !== 'string' || !URL.canParse(url)) {
+    checks.report(option, typeof url === 'string' ? withoutUserInformation(url) : url, EXPECTED);
+    return undefined;
+  }
+  const parsed = new URL(url);
+  if (parsed.protocol !== 'mqtt:') {
+    checks.report(
+      option,
+      withoutUserInformation(url),
+      `${EXPECTED}; TLS, WebSocket and Unix sockets are not available in this version`,
+    );
+    return undefined;
+  }
+  const extra = parsed.search || parsed.hash || (parsed.pathname === '/' ? '' : parsed.pathname);
+  if (parsed.hostname === '' || extra !== '') {
+    checks.report(
+      option,
+      withoutUserInformation(url),
+      `${EXPECTED}, and nothing behind it: options have names of their own`,
+    );
+    return undefined;
+  }
+  const port = parsed.port === '' ? DEFAULT_PORT : Number(parsed.port);
+  return Object.freeze({
+    // An IPv6 address stands in brackets in a URL and without them elsewhere.
+    host: parsed.hostname.replace(/^\[(.*)\]$/, '$1'),
+    port,
+    label: `mqtt://${parsed.hostname}:${port}`,
+    credentials: userInformation(option, parsed, checks),
+  });
+}
+
+function userInformation(option: string, { username, password }: URL, checks: OptionChecks): Credentials | undefined {
+  if (username === '' && password === '') return undefined;
+  try {
+    return hidden({
+      ...(username === '' ? {} : { username: decodeURIComponent(username) }),
+      ...(password === '' ? {} : { password: decodeURIComponent(password) }),
+    });
+  } catch {
+    checks.report(option, '…', 'percent-encoded user information');
+    return undefined;
+  }
+}
+
+/** The same credentials, which `inspect`, `JSON.stringify` and loggers see nothing of. @internal */
+export function hidden(credentials: Credentials): Credentials {
+  const properties = Object.entries(credentials).map(([name, value]) => [name, { value, enumerable: false }]);
+  return Object.freeze(Object.defineProperties({}, Object.fromEntries(properties)) as Credentials);
+}
+
+function withoutUserInformation(url: string): string {
+  return url.replace(/\/\/.*@/, '//…@');
+}
