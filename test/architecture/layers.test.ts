@@ -17,9 +17,11 @@ const keepsTheRules = {
     import { session } from './session/session.js';
     export const loop = [connect, systemClock, session];`,
   'lib/eventloop/clock.ts': `export interface Clock { now(): number } export const systemClock: Clock = { now: () => 0 };`,
+  'lib/eventloop/connection-errors.ts': `export class MqttConnectionError {}`,
   'lib/eventloop/session/session.ts': `
     import { Buffer } from 'node:buffer';
     import type { Clock } from '../clock.js';
+    import '../connection-errors.js';
     import { write } from '../codec/writer.js';
     export const session = (clock: Clock) => [clock, write, Buffer];`,
   'lib/eventloop/codec/writer.ts': `import { writeToStream } from 'mqtt-packet'; export const write = writeToStream;`,
@@ -51,6 +53,7 @@ const breaks: [rule: string, file: string, source: string][] = [
   ['core-knows-no-driver', 'lib/eventloop/session/up.ts', `import type {} from '../event-loop.js';`],
   ['core-knows-no-driver', 'lib/eventloop/codec/network.ts', `import '../network/dial.js';`],
   ['core-knows-no-driver', 'lib/eventloop/reconnect/connection.ts', `import '../connection.js';`],
+  ['core-knows-no-driver', 'lib/eventloop/session/barrel.ts', `import '../index.js';`],
   ['core-is-given-the-time', 'lib/eventloop/admission/clock.ts', `import { systemClock } from '../clock.js';`],
   ['testing-stands-on-the-event-loop', 'lib/testing/nest.ts', `import '@nestjs/testing';`],
   ['testing-stands-on-the-event-loop', 'lib/testing/server.ts', `import type {} from '../mqtt.server.js';`],
