@@ -26,7 +26,6 @@ export default defineConfig({
     allowOnly: !process.env['CI'],
     restoreMocks: true,
     reporters: ['default', ['json', { outputFile: '.vitest/report.json' }]],
-    coverage: { include: ['lib/**/*.ts'], reporter: ['text-summary', 'html'] },
     // test/architecture/test-files.test.ts refuses a test file that belongs to no project.
     projects: [
       {
