@@ -41,7 +41,9 @@ export class MemorySocket extends Duplex {
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
     this.#completeWrite = callback;
-    setImmediate(() => this.#deliver(chunk));
+    // As a kernel does: once the write completes its buffer is the writer's again.
+    const copy = Buffer.from(chunk);
+    setImmediate(() => this.#deliver(copy));
   }
 
   override _writev(chunks: { chunk: Buffer }[], callback: (error?: Error | null) => void): void {
