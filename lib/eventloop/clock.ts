@@ -16,20 +16,35 @@ export interface Timer {
   cancel(): void;
 }
 
-/** `setTimeout` fires at once for longer delays; such a timer is armed again until its time has come. */
+/** `setTimeout` cannot wait longer; a longer delay is waited for in parts. */
 const LONGEST_TIMEOUT_MS = 2_147_483_647;
 
 /** The computer's own monotonic clock. @internal */
 export const systemClock: Clock = {
   now: () => performance.now(),
   startTimer(callback, delayMs) {
-    const dueAtMs = performance.now() + delayMs;
-    const arm = (): NodeJS.Timeout => setTimeout(fire, Math.min(dueAtMs - performance.now(), LONGEST_TIMEOUT_MS));
-    const fire = (): void => {
-      if (dueAtMs - performance.now() > LONGEST_TIMEOUT_MS / 2) handle = arm();
-      else callback();
+    let handle: NodeJS.Timeout;
+    const wait = (restMs: number): void => {
+      handle =
+        restMs > LONGEST_TIMEOUT_MS
+          ? setTimeout(() => wait(restMs - LONGEST_TIMEOUT_MS), LONGEST_TIMEOUT_MS)
+          : setTimeout(callback, restMs);
     };
-    let handle = arm();
+    wait(delayMs);
     return { cancel: () => clearTimeout(handle) };
   },
 };
+
+/** Ends early, without an error, when the signal aborts. @internal */
+export function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const wake = (): void => {
+      timer.cancel();
+      signal.removeEventListener('abort', wake);
+      resolve();
+    };
+    const timer = clock.startTimer(wake, delayMs);
+    signal.addEventListener('abort', wake, { once: true });
+    if (signal.aborted) wake();
+  });
+}

@@ -17,7 +17,6 @@ import type {
   SubscribeResult,
 } from './messages.js';
 import type { Negotiated } from './negotiated.js';
-import type { Dial } from './network/dial.js';
 import { dialTcp } from './network/tcp.js';
 import type { EventLoopOptions, ResolvedOptions } from './options.js';
 import { assertOperationOptions, publishRequest, subscribeRequest, unsubscribeRequest } from './requests.js';
@@ -26,34 +25,10 @@ import { Admission } from './admission/request-queue.js';
 import type { Operation } from './session/operation.js';
 import type { PublishExchange } from './session/publish-exchange.js';
 import { Session } from './session/session.js';
-import type { EventLoopStats } from './stats.js';
+import type { EventLoopRuntime } from './runtime.js';
+import { shutDown, type ShutdownOptions, type ShutdownResult } from './shutdown.js';
+import { collectStats, type EventLoopStats } from './stats.js';
 import { assertTopicFilter } from './topics.js';
-
-const DISCONNECT_NORMALLY = 0x00;
-const DISCONNECT_WITH_WILL = 0x04;
-const DEFAULT_DRAIN_TIMEOUT_MS = 10_000;
-
-/** What a test replaces: time, randomness, network. @publicApi */
-export interface EventLoopRuntime {
-  readonly clock?: Clock | undefined;
-  /** Uniform in [0, 1). */
-  readonly random?: (() => number) | undefined;
-  readonly dial?: Dial | undefined;
-}
-
-/** @publicApi */
-export interface ShutdownOptions {
-  /** How long queue, window and handlers may take to drain; 0 = not at all. Default 10 000. */
-  readonly drainTimeoutMs?: number | undefined;
-  /** Ask the broker to publish the will. Default false: the will is cancelled. */
-  readonly publishWill?: boolean | undefined;
-}
-
-/** @publicApi */
-export interface ShutdownResult {
-  /** Whether everything that was accepted had completed, and every handler had settled, before the end. */
-  readonly drained: boolean;
-}
 
 /**
  * One MQTT connection that can be left alone: bounded, throttled, reconnecting, resending, resubscribing.
@@ -122,26 +97,7 @@ export class EventLoop {
   }
 
   stats(): EventLoopStats {
-    const { outgoing, incoming, counters } = this.#session;
-    const { connections, failures, status } = this.#lifecycle;
-    return {
-      ...counters,
-      connected: status === EventLoopStatus.Connected || this.negotiated !== undefined,
-      connections,
-      reconnects: Math.max(0, connections - 1),
-      connectFailures: failures,
-      protocolErrors: this.#lifecycle.protocolErrors,
-      bytesSent: this.#driver.bytesSent,
-      bytesReceived: this.#driver.bytesReceived,
-      flushes: this.#driver.flushes,
-      queued: outgoing.queue.size,
-      queuedBytes: outgoing.queue.bytes,
-      waiting: outgoing.queue.waiting,
-      inflight: outgoing.inflight,
-      unsettled: incoming.unsettled,
-      unsettledBytes: incoming.unsettledBytes,
-      readingPaused: this.#driver.isReadingPaused,
-    };
+    return collectStats(this.#session, this.#driver, this.#lifecycle);
   }
 
   /**
@@ -170,7 +126,7 @@ export class EventLoop {
       this.#offer(exchange);
       return exchange.completed;
     } catch (error) {
-      return Promise.reject(error as MqttError);
+      return rejected(error);
     }
   }
 
@@ -297,32 +253,13 @@ export class EventLoop {
     return (this.#shutdown ??= this.#shutDown(options));
   }
 
-  async #shutDown({
-    drainTimeoutMs = DEFAULT_DRAIN_TIMEOUT_MS,
-    publishWill = false,
-  }: ShutdownOptions): Promise<ShutdownResult> {
+  async #shutDown(options: ShutdownOptions): Promise<ShutdownResult> {
     if (this.status === EventLoopStatus.Closed) return { drained: this.#session.isDrained };
     this.#lifecycle.close();
-    this.#session.incoming.close();
     this.#consumers.close();
-    const drained = drainTimeoutMs > 0 && (await this.#drain(drainTimeoutMs));
-    const version = this.negotiated?.protocolVersion;
-    // MQTT 3.1.1 has no reason for it: a connection that ends without DISCONNECT is what makes the broker publish the will.
-    const reasonCode = publishWill ? (version === 5 ? DISCONNECT_WITH_WILL : undefined) : DISCONNECT_NORMALLY;
-    await this.#lifecycle.end(new MqttClosedError(), reasonCode);
+    const result = await shutDown(this.#session, this.#driver, this.#lifecycle, this.#clock, options);
     this.#settleAll(undefined);
-    return { drained };
-  }
-
-  #drain(timeoutMs: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const timer = this.#clock.startTimer(() => resolve(false), timeoutMs);
-      const settle = (drained: boolean): void => {
-        timer.cancel();
-        resolve(drained);
-      };
-      void this.#driver.drained(() => this.#lifecycle.isRunning).then(settle);
-    });
+    return result;
   }
 
   /** The reconnect policy allows no further attempt. */
@@ -360,4 +297,9 @@ export class EventLoop {
     const { status } = this;
     if (status === EventLoopStatus.Closed || status === EventLoopStatus.Closing) throw new MqttClosedError();
   }
+}
+
+/** A promise of its own only for the publish that failed at once. */
+async function rejected(error: unknown): Promise<never> {
+  throw error;
 }

@@ -17,7 +17,9 @@ export {
   type DeliveryState,
   type OptionIssue,
 } from './errors.js';
-export { EventLoop, type EventLoopRuntime, type ShutdownOptions, type ShutdownResult } from './event-loop.js';
+export { EventLoop } from './event-loop.js';
+export type { EventLoopRuntime } from './runtime.js';
+export type { ShutdownOptions, ShutdownResult } from './shutdown.js';
 export * from './events.js';
 export * from './messages.js';
 export type { Negotiated } from './negotiated.js';

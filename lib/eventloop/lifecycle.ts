@@ -1,4 +1,4 @@
-import type { Clock } from './clock.js';
+import { sleep, type Clock } from './clock.js';
 import { Connector, type Established, type Identity } from './connector.js';
 import type { Emitter } from './emitter.js';
 import { MqttConnectionRefusedError, MqttProtocolError, MqttServerDisconnectError } from './connection-errors.js';
@@ -100,8 +100,10 @@ export class Lifecycle {
         return Promise.reject(new MqttStateError('the event loop is paused: call resume() to connect'));
       case EventLoopStatus.Idle:
         this.#launch();
+        return this.#connected();
+      default:
+        return this.#connected();
     }
-    return this.#connected();
   }
 
   async pause(): Promise<void> {
@@ -291,18 +293,4 @@ export class Lifecycle {
   #setStatus(status: EventLoopStatus): void {
     if (!this.#isClosed()) this.#status = status;
   }
-}
-
-/** Ends early, without an error, when the signal aborts. */
-function sleep(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const wake = (): void => {
-      timer.cancel();
-      signal.removeEventListener('abort', wake);
-      resolve();
-    };
-    const timer = clock.startTimer(wake, delayMs);
-    signal.addEventListener('abort', wake, { once: true });
-    if (signal.aborted) wake();
-  });
 }

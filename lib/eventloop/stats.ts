@@ -1,3 +1,7 @@
+import type { Driver } from './driver.js';
+import type { Lifecycle } from './lifecycle.js';
+import type { Session } from './session/session.js';
+
 /** Counters since the loop was made, and gauges of this moment. @publicApi */
 export interface EventLoopStats {
   readonly connected: boolean;
@@ -47,4 +51,30 @@ export interface EventLoopStats {
   readonly unsettledBytes: number;
   /** Gauge: whether reading from the socket is suspended. */
   readonly readingPaused: boolean;
+}
+
+/** @internal */
+export function collectStats(
+  { counters, outgoing, incoming }: Session,
+  driver: Driver,
+  lifecycle: Lifecycle,
+): EventLoopStats {
+  return {
+    ...counters,
+    connected: lifecycle.negotiated !== undefined,
+    connections: lifecycle.connections,
+    reconnects: Math.max(0, lifecycle.connections - 1),
+    connectFailures: lifecycle.failures,
+    protocolErrors: lifecycle.protocolErrors,
+    bytesSent: driver.bytesSent,
+    bytesReceived: driver.bytesReceived,
+    flushes: driver.flushes,
+    queued: outgoing.queue.size,
+    queuedBytes: outgoing.queue.bytes,
+    waiting: outgoing.queue.waiting,
+    inflight: outgoing.inflight,
+    unsettled: incoming.unsettled,
+    unsettledBytes: incoming.unsettledBytes,
+    readingPaused: driver.isReadingPaused,
+  };
 }

@@ -62,16 +62,16 @@ function open(host: string, port: number, signal: AbortSignal, timeoutMs: number
       socket.setTimeout(0);
       signal.removeEventListener('abort', onAbort);
     };
-    const fail = (error: unknown): void => {
+    const fail = (error: Error): void => {
       settle();
       socket.on('error', () => {}).destroy();
-      reject(error as Error);
+      reject(error);
     };
     const onConnect = (): void => {
       settle();
       resolveOpen(socket);
     };
-    const onAbort = (): void => fail(signal.reason);
+    const onAbort = (): void => fail(signal.reason as Error);
     socket.once('connect', onConnect).once('error', fail);
     if (timeoutMs !== undefined)
       socket.setTimeout(timeoutMs, () => fail(new Error(`connect ${host}:${port} timed out`)));

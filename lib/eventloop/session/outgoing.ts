@@ -67,7 +67,7 @@ export class OutgoingPublishes {
     this.#epoch = epoch;
     if (!sessionPresent) this.#forgetSession();
     this.#resend = this.#unanswered.head;
-    this.#releasesToResend = [...this.#released.keys()].reverse();
+    this.#releasesToResend = [...this.#released.keys()].toReversed();
     this.#inflight = this.#released.size;
   }
 

@@ -9,7 +9,7 @@ import type { Negotiated } from '../negotiated.js';
 import type { RequestQueueLimits } from '../admission/request-queue.js';
 import { Throttle, type ThrottleRates } from '../admission/throttle.js';
 import { AcknowledgementLane } from './acknowledgement-lane.js';
-import { Counters } from './counters.js';
+import { newCounters } from './counters.js';
 import { IncomingMessages, type IncomingHooks, type IncomingLimits } from './incoming.js';
 import { KeepAlive } from './keep-alive.js';
 import { OutgoingPublishes } from './outgoing.js';
@@ -41,7 +41,7 @@ export interface SessionHooks extends IncomingHooks {
  * @internal
  */
 export class Session implements PacketSink {
-  readonly counters = new Counters();
+  readonly counters = newCounters();
   /** The driver's word that a write does not get through. */
   isWriteBlocked = false;
   readonly keepAlive = new KeepAlive();
