@@ -1,0 +1,11 @@
+export * from './decorators/index.js';
+export * from './eventloop/index.js';
+export type * from './interfaces/index.js';
+export { MqttClient, type MqttClientStats } from './mqtt.client.js';
+export { getMqttTransportId } from './mqtt.constants.js';
+export { MqttContext } from './mqtt.context.js';
+export { MqttNoResponderError, MqttRemoteError, MqttTooManyRequestsError } from './mqtt.errors.js';
+export { MqttModule } from './mqtt.module.js';
+export { MqttServer, type MqttServerEvents, type MqttServerOptions, type MqttServerStats } from './mqtt.server.js';
+export type { MqttConnectionEvents } from './mqtt.status.js';
+export { getMqttClientToken, getMqttEventLoopToken, getMqttServerToken } from './mqtt.tokens.js';

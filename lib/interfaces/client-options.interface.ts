@@ -1,0 +1,17 @@
+import type { PublishOptions } from '../eventloop/messages.js';
+
+/** @publicApi */
+export interface MqttRequestOptions {
+  /** Default: the module's `requestQos`. */
+  readonly qos?: PublishOptions['qos'];
+  readonly properties?: PublishOptions['properties'];
+  /** Aborting rejects the request; what was not sent yet is taken back. */
+  readonly signal?: AbortSignal | undefined;
+  /** How long to wait for the reply, or for the next one of a stream; 0 = for ever. Default: the module's `requestTimeoutMs`. */
+  readonly timeoutMs?: number | undefined;
+  /**
+   * `nest` (default): data in the envelope of Nest's MQTT transport, which every Nest peer understands.
+   * `none`: the bare data, for devices that answer to the MQTT 5 response topic; needs MQTT 5.
+   */
+  readonly envelope?: 'nest' | 'none' | undefined;
+}

@@ -1,0 +1,3 @@
+export type * from './client-options.interface.js';
+export type * from './handler-options.interface.js';
+export type * from './module-options.interface.js';

@@ -1,0 +1,63 @@
+import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } from '@nestjs/common';
+import type { QoS } from '../eventloop/messages.js';
+import type { EventLoopOptions } from '../eventloop/options.js';
+
+/**
+ * Where a client expects replies to its requests.
+ *
+ * `private`: in an inbox of its own, subscribed to once. Every peer that uses this package answers there, and so does
+ * every MQTT 5 device that knows response topics.
+ * `builtin`: on `<topic>/reply`, where Nest's built-in MQTT server answers.
+ * `auto`: in both, until the first reply to a topic shows which; the other is given up then.
+ *
+ * @publicApi
+ */
+export type MqttReplyMode = 'auto' | 'private' | 'builtin';
+
+/**
+ * Options of the event loop, and those of the server and the client that share it.
+ *
+ * `acknowledge` is the default of the handlers.
+ *
+ * @publicApi
+ */
+export interface MqttModuleOptions extends EventLoopOptions {
+  /** The QoS of handlers' subscriptions: the most that messages are delivered with. Default 1. */
+  readonly subscribeQos?: QoS | undefined;
+  /** How many messages each handler works on at once, 1 to 65 535. Default: no limit of its own. */
+  readonly concurrency?: number | undefined;
+  /** The QoS of requests. From 1 on an MQTT 5 broker tells at once when nobody listens. Default 1. */
+  readonly requestQos?: QoS | undefined;
+  /** How long a request waits for its reply, or for the next one of a stream; 0 = for ever. At most 86 400 000. Default 30 000. */
+  readonly requestTimeoutMs?: number | undefined;
+  /** Requests that may wait for replies at once, 1 to 10 000 000; further ones fail. Default 65 536. */
+  readonly maxPendingRequests?: number | undefined;
+  /** Default `auto`. */
+  readonly replyMode?: MqttReplyMode | undefined;
+  /** The private inbox is `<inboxPrefix>/<random>`. Default `nestjs-rumqtt/inbox`. */
+  readonly inboxPrefix?: string | undefined;
+  /** How long a shutdown waits for handlers, and then for the event loop's queue, 0 to 3 600 000. Default 10 000. */
+  readonly drainTimeoutMs?: number | undefined;
+}
+
+/** What tells registrations apart. @publicApi */
+export interface MqttModuleExtras {
+  /** The name of the registration; for applications that talk to several brokers. */
+  readonly name?: string | undefined;
+  /** Whether other modules can inject the client without importing this one. Default false. */
+  readonly isGlobal?: boolean | undefined;
+}
+
+/** @publicApi */
+export interface MqttOptionsFactory {
+  createMqttOptions(): MqttModuleOptions | Promise<MqttModuleOptions>;
+}
+
+/** Exactly one of `useFactory`, `useClass` and `useExisting`. @publicApi */
+export interface MqttModuleAsyncOptions extends MqttModuleExtras, Pick<ModuleMetadata, 'imports'> {
+  readonly useFactory?: (...dependencies: never[]) => MqttModuleOptions | Promise<MqttModuleOptions>;
+  /** What `useFactory` is called with. */
+  readonly inject?: (InjectionToken | OptionalFactoryDependency)[];
+  readonly useClass?: Type<MqttOptionsFactory>;
+  readonly useExisting?: InjectionToken<MqttOptionsFactory>;
+}

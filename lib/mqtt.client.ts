@@ -1,0 +1,215 @@
+import { Logger } from '@nestjs/common';
+import { ClientProxy, type ReadPacket, type WritePacket } from '@nestjs/microservices';
+import { Observable } from 'rxjs';
+import { MqttArgumentError } from './eventloop/errors.js';
+import type { EventLoop } from './eventloop/event-loop.js';
+import type { EventLoopStatus } from './eventloop/events.js';
+import type { Delivery, PublishOptions, PublishResult } from './eventloop/messages.js';
+import type { MqttPattern } from './interfaces/handler-options.interface.js';
+import type { MqttRequestOptions } from './interfaces/client-options.interface.js';
+import type { MqttModuleOptions } from './interfaces/module-options.interface.js';
+import { MqttConnection } from './mqtt.connection.js';
+import { describeError, MqttRemoteError } from './mqtt.errors.js';
+import { LogLimiter } from './mqtt.logging.js';
+import { forwardStatus, type MqttConnectionEvents } from './mqtt.status.js';
+import { Requester } from './requests/requester.js';
+import { asBytes, encodePayload, toJson } from './serialization/payload.js';
+import { unwrapRecord } from './serialization/record.js';
+
+/** Gauges and counters of a client. @publicApi */
+export interface MqttClientStats {
+  /** Requests that wait for replies. */
+  readonly pendingRequests: number;
+  /** Replies that came when nobody waited for them any more. */
+  readonly strayReplies: number;
+}
+
+/**
+ * Publishes messages, events and requests. Nest's `send` and `emit` speak the envelope of Nest's built-in MQTT transport,
+ * to peers of either kind; `publish` and `enqueue` send just the data.
+ *
+ * @publicApi
+ */
+export class MqttClient extends ClientProxy<MqttConnectionEvents, EventLoopStatus> {
+  readonly #connection: MqttConnection;
+  /** Of a client that has the connection to itself. */
+  readonly #release: (() => Promise<void>) | undefined;
+  readonly #requester: Requester;
+  readonly #logger = new Logger(MqttClient.name);
+  readonly #limiter = new LogLimiter();
+
+  /** @throws MqttOptionsError */
+  constructor(options?: MqttModuleOptions);
+  /** @internal */
+  constructor(connection: MqttConnection);
+  constructor(options: MqttModuleOptions | MqttConnection = {}) {
+    super();
+    if (options instanceof MqttConnection) this.#connection = options;
+    else {
+      this.#connection = new MqttConnection(options);
+      this.#release = this.#connection.claim();
+    }
+    this.#requester = new Requester(this.#connection);
+    forwardStatus(this.#connection.loop, this._status$);
+  }
+
+  /** Makes the first connection unless that has been done; all other methods do so by themselves. */
+  connect(): Promise<void> {
+    return this.#connection.start();
+  }
+
+  /** Fails the requests that wait for replies, and closes the connection unless it is shared: everything published goes out first. */
+  async close(): Promise<void> {
+    this.#requester.close();
+    await this.#release?.();
+  }
+
+  /** The event loop. */
+  unwrap<T = EventLoop>(): T {
+    return this.#connection.loop as T;
+  }
+
+  stats(): MqttClientStats {
+    return { pendingRequests: this.#requester.pending, strayReplies: this.#requester.strayReplies };
+  }
+
+  /** @returns a function that removes the listener */
+  override on<
+    Event extends keyof MqttConnectionEvents = keyof MqttConnectionEvents,
+    Callback extends MqttConnectionEvents[Event] = MqttConnectionEvents[Event],
+  >(event: Event, callback: Callback): () => void {
+    return this.#connection.loop.on(event, callback);
+  }
+
+  /**
+   * Publishes data as it is: bytes and strings unchanged, `undefined` as an empty payload (which clears a retained
+   * message), everything else as JSON.
+   *
+   * @returns settles when the exchange is complete: QoS 0 written to the socket, QoS 1 PUBACK, QoS 2 PUBCOMP
+   * @throws MqttArgumentError, and as the event loop's `publish`
+   */
+  override publish(topic: string, data?: unknown, options?: PublishOptions): Promise<PublishResult>;
+  /** Nest's `send` sends with this. @internal */
+  override publish(packet: ReadPacket, callback: (packet: WritePacket) => void): () => void;
+  override publish(
+    target: string | ReadPacket,
+    data?: unknown,
+    options?: PublishOptions,
+  ): Promise<PublishResult> | (() => void) {
+    if (typeof target === 'object' && target !== null && typeof data === 'function') {
+      return this.#send(target, {}, data as (packet: WritePacket) => void);
+    }
+    return this.#outgoing((loop) => loop.publish(target as string, ...content(data, options)));
+  }
+
+  /**
+   * As `publish`, but waits only until the event loop has taken the message: the way to keep many under way without
+   * getting ahead of the broker.
+   */
+  enqueue(topic: string, data?: unknown, options?: PublishOptions): Promise<Delivery> {
+    return this.#outgoing((loop) => loop.enqueue(topic, ...content(data, options)));
+  }
+
+  /**
+   * Sends a request and waits for the reply; of several (a stream), the last one.
+   *
+   * @throws MqttRemoteError with what the responder answered, MqttTimeoutError, MqttNoResponderError, MqttAbortError,
+   *   MqttTooManyRequestsError, MqttArgumentError, MqttClosedError, and as the event loop's `publish`
+   */
+  async request<TResult = unknown>(
+    pattern: MqttPattern,
+    data?: unknown,
+    options: MqttRequestOptions = {},
+  ): Promise<TResult> {
+    assertRequestOptions(options);
+    if (!this.#connection.isStarted) await this.connect();
+    return new Promise<TResult>((resolve, reject) => {
+      let last: unknown;
+      this.#send(this.#packet(pattern, data), options, ({ err, response, isDisposed }) => {
+        if (err !== undefined && err !== null) {
+          return reject(err instanceof Error ? err : new MqttRemoteError(this.normalizePattern(pattern), err));
+        }
+        if (response !== undefined) last = response;
+        if (isDisposed === true) resolve(last as TResult);
+      });
+    });
+  }
+
+  /**
+   * Sends an event at once, subscribed to or not. Data travels in the built-in transport's envelope, bytes as they are.
+   * A failure that no subscriber learns of is logged.
+   */
+  override emit<TResult = unknown, TInput = unknown>(pattern: unknown, data: TInput): Observable<TResult> {
+    // Nest has its own error for these.
+    if (pattern === undefined || pattern === null || data === undefined || data === null)
+      return super.emit(pattern, data);
+    const outcome = this.#emit(pattern, data);
+    let isObserved = false;
+    outcome.catch((error: unknown) => {
+      const suffix = isObserved ? undefined : this.#limiter.admit('emit');
+      if (suffix !== undefined) this.#logger.error(`emit failed: ${describeError(error)}${suffix}`);
+    });
+    return new Observable<TResult>((observer) => {
+      isObserved = true;
+      outcome.then(
+        (result) => {
+          observer.next(result as TResult);
+          observer.complete();
+        },
+        (error: unknown) => observer.error(error),
+      );
+    });
+  }
+
+  protected dispatchEvent<T = unknown>(packet: ReadPacket): Promise<T> {
+    const { data, options } = unwrapRecord(packet.data);
+    const payload = asBytes(data) ?? toJson({ ...packet, data });
+    return this.#connection.loop.publish(this.normalizePattern(packet.pattern), payload, options) as Promise<T>;
+  }
+
+  async #emit(pattern: unknown, data: unknown): Promise<unknown> {
+    if (!this.#connection.isStarted) await this.connect();
+    return this.dispatchEvent(this.#packet(pattern, data));
+  }
+
+  #send(packet: ReadPacket, options: MqttRequestOptions, callback: (packet: WritePacket) => void): () => void {
+    return this.#requester.send(this.normalizePattern(packet.pattern), packet, options, callback);
+  }
+
+  #packet(pattern: unknown, data: unknown): ReadPacket {
+    const packet: ReadPacket = { pattern, data };
+    // Nest 12's `createPacket` does this; Nest 11 has neither.
+    const hook = Reflect.get(this, 'onDispatchHook') as ((packet: ReadPacket) => void) | undefined;
+    hook?.(packet);
+    return packet;
+  }
+
+  #outgoing<T>(send: (loop: EventLoop) => Promise<T>): Promise<T> {
+    try {
+      if (this.#connection.isStarted) return send(this.#connection.loop);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.connect().then(() => send(this.#connection.loop));
+  }
+}
+
+function content(
+  data: unknown,
+  options: PublishOptions | undefined,
+): [Uint8Array | string, PublishOptions | undefined] {
+  const record = unwrapRecord(data);
+  return [encodePayload(record.data), record.options === undefined ? options : { ...record.options, ...options }];
+}
+
+function assertRequestOptions({ timeoutMs, signal, envelope }: MqttRequestOptions): void {
+  if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs >= 0)) {
+    throw new MqttArgumentError('timeoutMs', timeoutMs, 'milliseconds from 0, which means no limit');
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new MqttArgumentError('signal', signal, 'an AbortSignal');
+  }
+  if (envelope !== undefined && envelope !== 'nest' && envelope !== 'none') {
+    throw new MqttArgumentError('envelope', envelope, '"nest" or "none"');
+  }
+}

@@ -1,0 +1,115 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { MqttOptionsError, type OptionIssue } from './eventloop/errors.js';
+import { EventLoop } from './eventloop/event-loop.js';
+import type { QoS } from './eventloop/messages.js';
+import type { AcknowledgeMode } from './eventloop/options.js';
+import { assertTopicName } from './eventloop/topics.js';
+import type { MqttModuleOptions, MqttReplyMode } from './interfaces/module-options.interface.js';
+import { isConcurrency } from './routing/handler.js';
+
+/** The options of server and client with every default filled in. @internal */
+export interface NestOptions extends CheckedOptions {
+  /** The client's private reply topic. */
+  readonly inboxTopic: string;
+  /** The broker keeps the session, and its subscriptions, over restarts of the application. */
+  readonly isSessionKept: boolean;
+}
+
+interface CheckedOptions {
+  readonly subscribeQos: QoS;
+  readonly acknowledge: AcknowledgeMode;
+  readonly concurrency: number | undefined;
+  readonly requestQos: QoS;
+  readonly requestTimeoutMs: number;
+  readonly maxPendingRequests: number;
+  readonly replyMode: MqttReplyMode;
+  readonly inboxPrefix: string;
+  readonly drainTimeoutMs: number;
+}
+
+const isQos = (value: unknown): boolean => value === 0 || value === 1 || value === 2;
+const isWhole = (least: number, most: number) => (value: unknown) =>
+  Number.isInteger(value) && (value as number) >= least && (value as number) <= most;
+
+const checks: {
+  readonly [Option in keyof CheckedOptions]: readonly [accepts: (value: unknown) => boolean, expected: string];
+} = {
+  subscribeQos: [isQos, '0, 1 or 2'],
+  acknowledge: [
+    (value) => value === 'on-receive' || value === 'after-handler' || value === 'manual',
+    '"on-receive", "after-handler" or "manual"',
+  ],
+  concurrency: [isConcurrency, 'a whole number from 1 to 65535'],
+  requestQos: [isQos, '0, 1 or 2'],
+  requestTimeoutMs: [isWhole(0, 86_400_000), 'whole milliseconds from 0 (no limit) to 86400000'],
+  maxPendingRequests: [isWhole(1, 10_000_000), 'a whole number from 1 to 10000000'],
+  replyMode: [
+    (value) => value === 'auto' || value === 'private' || value === 'builtin',
+    '"auto", "private" or "builtin"',
+  ],
+  inboxPrefix: [isTopic, 'a topic without wildcards, not ending in "/"'],
+  drainTimeoutMs: [isWhole(0, 3_600_000), 'whole milliseconds from 0 to 3600000'],
+};
+
+const defaults: CheckedOptions = {
+  subscribeQos: 1,
+  acknowledge: 'after-handler',
+  concurrency: undefined,
+  requestQos: 1,
+  requestTimeoutMs: 30_000,
+  maxPendingRequests: 65_536,
+  replyMode: 'auto',
+  inboxPrefix: 'nestjs-rumqtt/inbox',
+  drainTimeoutMs: 10_000,
+};
+
+/**
+ * Takes module options apart and makes the event loop; every mistake in either part is reported at once.
+ *
+ * @throws MqttOptionsError
+ * @internal
+ */
+export function createEventLoop(options: MqttModuleOptions): { loop: EventLoop; nest: NestOptions } {
+  const loopOptions: Record<string, unknown> = {};
+  const nest: Record<string, unknown> = { ...defaults };
+  const issues: OptionIssue[] = [];
+  for (const [option, value] of Object.entries(options)) {
+    if (option === 'name') continue;
+    if (!Object.hasOwn(checks, option)) loopOptions[option] = value;
+    else if (value !== undefined) {
+      const [accepts, expected] = checks[option as keyof CheckedOptions];
+      if (accepts(value)) nest[option] = value;
+      else issues.push({ option, value: typeof value === 'string' ? JSON.stringify(value) : String(value), expected });
+    }
+  }
+  // The server settles each message itself when its handlers have: by returning, as this mode asks for.
+  loopOptions['acknowledge'] = 'after-handler';
+  try {
+    const loop = new EventLoop(loopOptions);
+    if (issues.length === 0) {
+      nest['inboxTopic'] = `${nest['inboxPrefix'] as string}/${inboxName(options)}`;
+      nest['isSessionKept'] = options.clean === false;
+      return { loop, nest: Object.freeze(nest) as unknown as NestOptions };
+    }
+  } catch (error) {
+    if (!(error instanceof MqttOptionsError)) throw error;
+    issues.push(...error.issues);
+  }
+  throw new MqttOptionsError(issues);
+}
+
+/** In a session that outlives the process the inbox stays the same: the broker would collect one more with every start. */
+function inboxName({ clean, clientId }: MqttModuleOptions): string {
+  return clean === false && clientId !== undefined
+    ? createHash('sha256').update(clientId).digest('base64url').slice(0, 22)
+    : randomBytes(16).toString('base64url');
+}
+
+function isTopic(value: unknown): boolean {
+  try {
+    assertTopicName(value as string);
+    return !(value as string).endsWith('/');
+  } catch {
+    return false;
+  }
+}

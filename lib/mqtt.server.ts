@@ -1,0 +1,263 @@
+import { Logger } from '@nestjs/common';
+import { Server, type MessageHandler } from '@nestjs/microservices';
+import { MqttArgumentError } from './eventloop/errors.js';
+import type { EventLoop } from './eventloop/event-loop.js';
+import type { EventLoopStatus } from './eventloop/events.js';
+import type { IncomingMessage } from './eventloop/messages.js';
+import type { MqttModuleExtras, MqttModuleOptions } from './interfaces/module-options.interface.js';
+import { MqttConnection } from './mqtt.connection.js';
+import { bootstrapReminderMs, getMqttTransportId } from './mqtt.constants.js';
+import type { MqttContext } from './mqtt.context.js';
+import { describeError } from './mqtt.errors.js';
+import { LogLimiter } from './mqtt.logging.js';
+import { forwardStatus, type MqttConnectionEvents } from './mqtt.status.js';
+import { HandlerSubscriptions } from './routing/handler-subscriptions.js';
+import { registerHandler } from './routing/handler.js';
+import { Router } from './routing/router.js';
+import { Dispatcher } from './settlement/dispatcher.js';
+import { ReplyPublisher } from './settlement/reply-publisher.js';
+
+/** @publicApi */
+export type MqttServerOptions = MqttModuleOptions & Pick<MqttModuleExtras, 'name'>;
+
+/** The events of `MqttServer.on`: those of the event loop, and messages that no handler matched. @publicApi */
+export type MqttServerEvents = MqttConnectionEvents & { unmatched: (message: IncomingMessage) => void };
+
+/** Gauges and counters of a server. @publicApi */
+export interface MqttServerStats {
+  readonly handlers: number;
+  /** Handler runs that are not done: working, waiting for their turn, or for an acknowledgement by hand. */
+  readonly running: number;
+  /** Messages that no handler matched. */
+  readonly unmatched: number;
+  /** Handler runs that failed. Errors that were sent to a requester do not count. */
+  readonly failed: number;
+  /** Replies that could not be sent as they were. */
+  readonly failedReplies: number;
+}
+
+/**
+ * The transport strategy: runs `@EventPattern` and `@MessagePattern` handlers.
+ *
+ * @example `app.connectMicroservice({ inject: [MqttServer], useFactory: (server: MqttServer) => ({ strategy: server }) })`
+ * @publicApi
+ */
+export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
+  override transportId: symbol;
+  protected override readonly logger = new Logger(MqttServer.name);
+  readonly #connection: MqttConnection;
+  readonly #router = new Router();
+  readonly #subscriptions: HandlerSubscriptions;
+  readonly #dispatcher: Dispatcher;
+  readonly #plainStartHook = this.onProcessingStartHook;
+  readonly #unmatchedListeners = new Set<(message: IncomingMessage) => void>();
+  readonly #limiter = new LogLimiter();
+  #release: (() => Promise<void>) | undefined;
+  #failedReplies = 0;
+  #listening: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
+  #reminder: NodeJS.Timeout | undefined;
+
+  /** @throws MqttOptionsError */
+  constructor(options?: MqttServerOptions);
+  /** @internal */
+  constructor(connection: MqttConnection);
+  constructor(options: MqttServerOptions | MqttConnection = {}) {
+    super();
+    this.#connection = options instanceof MqttConnection ? options : new MqttConnection(options);
+    // Failures of event handlers are observed and reported here, so Nest 12 must not report them as well. Nest 11 has no such field.
+    Object.assign(this, { propagatesEventHandlerErrors: true });
+    this.transportId = getMqttTransportId(this.#connection.name);
+    const { loop } = this.#connection;
+    this.#subscriptions = new HandlerSubscriptions(loop, this.#router, this.logger);
+    const replies = new ReplyPublisher(loop, ({ topic }, error) => this.#replyFailed(topic, error));
+    this.#dispatcher = new Dispatcher(this.#router, replies, {
+      logger: this.logger,
+      normalizePattern: (pattern) => this.normalizePattern(pattern),
+      processingHooks: () => (this.#hasHooks() ? this.#withHooks : undefined),
+      unmatched: (message) => this.#unmatchedListeners.forEach((listener) => listener(message)),
+    });
+    forwardStatus(loop, this._status$);
+  }
+
+  /**
+   * Connects. Delivery to handlers begins when the application has bootstrapped too; a server without the module does
+   * not learn of that and begins at once.
+   */
+  listen(callback: (error?: unknown) => unknown): void {
+    this.#listening ??= this.#listen();
+    this.#listening.then(
+      () => callback(),
+      (error: unknown) => {
+        this.#listening = undefined;
+        callback(error);
+      },
+    );
+  }
+
+  /** Takes no more messages, lets the running handlers finish within the deadline, and closes the connection unless it is shared. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  override addHandler(
+    pattern: unknown,
+    callback: MessageHandler,
+    isEventHandler = false,
+    extras: Record<string, unknown> = {},
+  ): void {
+    const route = this.#routeOf(pattern);
+    const { options } = this.#connection;
+    const handler = registerHandler(route, callback, isEventHandler, extras, this.#router.handlers.length, {
+      qos: options.subscribeQos,
+      acknowledge: options.acknowledge,
+      concurrency: options.concurrency,
+    });
+    callback.isEventHandler = isEventHandler;
+    callback.extras = extras;
+    this.#router.add(handler);
+    this.#connection.expectConsumer();
+    // For tools that list handlers; ours are in the router, where one pattern may have several.
+    if (!this.messageHandlers.has(route)) this.messageHandlers.set(route, callback);
+  }
+
+  /** The first handler that a message on this topic runs. */
+  override getHandlerByPattern(pattern: string): MessageHandler | null {
+    return this.messageHandlers.get(pattern) ?? this.#router.match(pattern)[0]?.callback ?? null;
+  }
+
+  /** @returns a function that removes the listener */
+  override on<
+    Event extends keyof MqttServerEvents = keyof MqttServerEvents,
+    Callback extends MqttServerEvents[Event] = MqttServerEvents[Event],
+  >(event: Event, callback: Callback): () => void {
+    if (event !== 'unmatched') return this.#connection.loop.on(event, callback as never);
+    const listener = callback as MqttServerEvents['unmatched'];
+    this.#unmatchedListeners.add(listener);
+    return () => void this.#unmatchedListeners.delete(listener);
+  }
+
+  /** The event loop. */
+  unwrap<T = EventLoop>(): T {
+    return this.#connection.loop as T;
+  }
+
+  stats(): MqttServerStats {
+    const { running, unmatched, failed } = this.#dispatcher;
+    return {
+      handlers: this.#router.handlers.length,
+      running,
+      unmatched,
+      failed,
+      failedReplies: this.#failedReplies,
+    };
+  }
+
+  async #listen(): Promise<void> {
+    this.#release ??= this.#connection.claim();
+    await this.#connection.start();
+    if (!this.#connection.isDeliveryOpen) this.#remindOfBootstrap();
+    await this.#connection.whenDeliveryOpens(() => this.#open());
+  }
+
+  async #open(): Promise<void> {
+    clearTimeout(this.#reminder);
+    if (this.#closing !== undefined || this.#router.handlers.length === 0) return;
+    this.#warnOfRivals();
+    this.#connection.consume(
+      (message, isReply) => this.#dispatcher.dispatch(message, isReply),
+      (topic) => this.#router.match(topic).some((handler) => handler.pattern.share === undefined),
+    );
+    await this.#subscriptions.open();
+  }
+
+  async #close(): Promise<void> {
+    clearTimeout(this.#reminder);
+    this.#connection.pauseIntake();
+    const release = this.#release ?? this.#connection.claim();
+    const unsubscribed = this.#connection.hasOtherUsers ? this.#unsubscribe() : undefined;
+    await this.#withinDeadline(Promise.all([unsubscribed, this.#dispatcher.idle()]));
+    await release();
+  }
+
+  /** What stays connected must not go on receiving for handlers that are gone. A persistent session is to be resumed as it is. */
+  async #unsubscribe(): Promise<void> {
+    if (this.#connection.options.isSessionKept || this.#connection.loop.negotiated === undefined) return;
+    await this.#subscriptions.close().catch((error: unknown) => {
+      this.logger.warn(`unsubscribing failed: ${describeError(error)}`);
+    });
+  }
+
+  async #withinDeadline(drained: Promise<unknown>): Promise<void> {
+    const { drainTimeoutMs } = this.#connection.options;
+    let timer: NodeJS.Timeout | undefined;
+    const deadline = new Promise<void>((resolve) => (timer = setTimeout(resolve, drainTimeoutMs)));
+    await Promise.race([drained, deadline]);
+    clearTimeout(timer);
+    const { running } = this.#dispatcher;
+    if (running > 0) {
+      this.logger.warn(
+        `${running} handlers still run after ${drainTimeoutMs} ms: their messages are left to the broker; raise drainTimeoutMs if they need longer`,
+      );
+    }
+  }
+
+  #routeOf(pattern: unknown): string {
+    const isPattern =
+      typeof pattern === 'string' ||
+      typeof pattern === 'number' ||
+      (typeof pattern === 'object' && pattern !== null && !(pattern instanceof RegExp));
+    if (!isPattern)
+      throw new MqttArgumentError('pattern', pattern, 'a topic filter such as "plants/+plant", or an object');
+    return this.normalizePattern(pattern as never);
+  }
+
+  #remindOfBootstrap(): void {
+    this.#reminder = setTimeout(() => {
+      this.logger.warn(
+        'connected, but handlers receive nothing before the application has bootstrapped: call app.init() or app.listen() after app.startAllMicroservices()',
+      );
+    }, bootstrapReminderMs);
+    this.#reminder.unref();
+  }
+
+  #warnOfRivals(): void {
+    const answering = new Map<string, number>();
+    for (const { pattern, isEvent } of this.#router.handlers) {
+      if (!isEvent) answering.set(pattern.filter, (answering.get(pattern.filter) ?? 0) + 1);
+    }
+    for (const [filter, count] of answering) {
+      if (count > 1)
+        this.logger.warn(`${count} message handlers for "${filter}": all of them run, the first one answers`);
+    }
+  }
+
+  #replyFailed(topic: string, error: unknown): void {
+    this.#failedReplies++;
+    const suffix = this.#limiter.admit('reply');
+    if (suffix !== undefined)
+      this.logger.error(`reply on "${topic}" could not be sent: ${describeError(error)}${suffix}`);
+  }
+
+  #hasHooks(): boolean {
+    return this.onProcessingStartHook !== this.#plainStartHook || this.onProcessingEndHook !== undefined;
+  }
+
+  /** A hook may or may not return the promise of `done`: what counts is what `done` did. */
+  readonly #withHooks = (context: MqttContext, work: () => Promise<void>): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const done = async (): Promise<void> => {
+        const outcome = await work().then(
+          () => resolve,
+          (error: unknown) => () => reject(error),
+        );
+        try {
+          this.onProcessingEndHook?.(this.transportId, context);
+        } catch (error) {
+          this.logger.error(`processing end hook failed: ${describeError(error)}`);
+        }
+        outcome();
+      };
+      this.onProcessingStartHook(this.transportId, context, done);
+    });
+}

@@ -1,0 +1,180 @@
+import type { WritePacket } from '@nestjs/microservices';
+import { systemClock, type Clock, type Timer } from '../eventloop/clock.js';
+import { MqttTimeoutError, type MqttError } from '../eventloop/errors.js';
+import { MqttTooManyRequestsError } from '../mqtt.errors.js';
+import { RequestIds } from './request-id.js';
+
+/** A request that waits for its reply. @internal */
+export interface PendingRequest {
+  readonly id: string;
+  readonly topic: string;
+  /** 0 = no limit. */
+  readonly timeoutMs: number;
+  readonly callback: (packet: WritePacket) => void;
+  dueMs: number;
+  /**
+   * `preparing`: subscriptions are being made. `publishing`: the event loop has it, and tells exactly how far it got when
+   * time runs out. `waiting`: for the reply.
+   */
+  state: 'preparing' | 'publishing' | 'waiting' | 'settled';
+}
+
+/**
+ * Requests by their id. Bounded; each is settled once: by its last reply, an error, the deadline, or the end.
+ * One timer serves all deadlines.
+ *
+ * @internal
+ */
+export class PendingRequests {
+  readonly #limit: number;
+  readonly #clock: Clock;
+  readonly #onSettled: (request: PendingRequest, timedOut: boolean) => void;
+  readonly #ids = new RequestIds();
+  /** Ids come back from the wire: a map, never an object. */
+  readonly #requests = new Map<string, PendingRequest>();
+  /** By timeout: within one set, requests are in order of their deadlines. */
+  readonly #deadlines = new Map<number, Set<PendingRequest>>();
+  #timer: Timer | undefined;
+  #timerDueMs = Infinity;
+
+  constructor(
+    limit: number,
+    onSettled: (request: PendingRequest, timedOut: boolean) => void,
+    clock: Clock = systemClock,
+  ) {
+    this.#limit = limit;
+    this.#onSettled = onSettled;
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#requests.size;
+  }
+
+  /** @throws MqttTooManyRequestsError */
+  open(topic: string, timeoutMs: number, callback: (packet: WritePacket) => void): PendingRequest {
+    if (this.#requests.size >= this.#limit) throw new MqttTooManyRequestsError(this.#limit);
+    const request: PendingRequest = {
+      id: this.#ids.next(),
+      topic,
+      timeoutMs,
+      callback,
+      dueMs: Infinity,
+      state: 'preparing',
+    };
+    this.#requests.set(request.id, request);
+    this.#schedule(request);
+    return request;
+  }
+
+  /** How long the request may still take; undefined = no limit. */
+  remainingMs(request: PendingRequest): number | undefined {
+    return request.timeoutMs === 0 ? undefined : Math.max(1, request.dueMs - this.#clock.now());
+  }
+
+  /** The event loop has sent it. */
+  published(request: PendingRequest): void {
+    if (request.state !== 'publishing') return;
+    request.state = 'waiting';
+    // Its deadline may have passed in this very moment, and was left to the event loop.
+    if (request.dueMs <= this.#clock.now()) this.fail(request, timeoutError(request, 'unknown'));
+  }
+
+  /** @returns the request that was answered, or undefined if nobody waits for this reply (any more) */
+  reply(id: string, packet: WritePacket): PendingRequest | undefined {
+    const request = this.#requests.get(id);
+    if (request === undefined) return undefined;
+    if (packet.isDisposed === true) this.#settle(request, packet, false);
+    else {
+      // The next value of a stream has as much time again.
+      request.state = 'waiting';
+      this.#unschedule(request);
+      this.#schedule(request);
+      request.callback(packet);
+    }
+    return request;
+  }
+
+  fail(request: PendingRequest, err: unknown): void {
+    if (request.state !== 'settled') this.#settle(request, { err, isDisposed: true }, err instanceof MqttTimeoutError);
+  }
+
+  /** Nobody is interested any more. */
+  cancel(request: PendingRequest): void {
+    if (request.state === 'settled') return;
+    this.#forget(request);
+    this.#onSettled(request, false);
+  }
+
+  failAll(error: (request: PendingRequest) => MqttError): void {
+    for (const request of this.#requests.values()) this.fail(request, error(request));
+  }
+
+  #settle(request: PendingRequest, packet: WritePacket, timedOut: boolean): void {
+    this.#forget(request);
+    this.#onSettled(request, timedOut);
+    request.callback(packet);
+  }
+
+  #forget(request: PendingRequest): void {
+    request.state = 'settled';
+    this.#requests.delete(request.id);
+    this.#unschedule(request);
+    if (this.#requests.size === 0) this.#disarm();
+  }
+
+  #schedule(request: PendingRequest): void {
+    if (request.timeoutMs === 0) return;
+    request.dueMs = this.#clock.now() + request.timeoutMs;
+    let queue = this.#deadlines.get(request.timeoutMs);
+    if (queue === undefined) this.#deadlines.set(request.timeoutMs, (queue = new Set()));
+    queue.add(request);
+    this.#arm(request.dueMs);
+  }
+
+  #unschedule(request: PendingRequest): void {
+    const queue = this.#deadlines.get(request.timeoutMs);
+    if (queue?.delete(request) === true && queue.size === 0) this.#deadlines.delete(request.timeoutMs);
+  }
+
+  /** Moved only to an earlier time; a call too early costs less than moving it with every reply. */
+  #arm(dueMs: number): void {
+    if (dueMs >= this.#timerDueMs) return;
+    this.#timer?.cancel();
+    this.#timerDueMs = dueMs;
+    this.#timer = this.#clock.startTimer(this.#expire, Math.max(0, dueMs - this.#clock.now()));
+  }
+
+  #disarm(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#timerDueMs = Infinity;
+  }
+
+  readonly #expire = (): void => {
+    this.#disarm();
+    const nowMs = this.#clock.now();
+    const expired: PendingRequest[] = [];
+    let nextMs = Infinity;
+    for (const queue of this.#deadlines.values()) {
+      for (const request of queue) {
+        if (request.dueMs > nowMs) {
+          nextMs = Math.min(nextMs, request.dueMs);
+          break;
+        }
+        expired.push(request);
+      }
+    }
+    if (nextMs < Infinity) this.#arm(nextMs);
+    for (const request of expired) {
+      // Its time is the event loop's time then: that error is on its way, and says whether the request was sent.
+      if (request.state === 'publishing') this.#unschedule(request);
+      else this.fail(request, timeoutError(request, request.state === 'preparing' ? 'not-sent' : 'unknown'));
+    }
+  };
+}
+
+/** @internal */
+export function timeoutError(request: PendingRequest, delivery: 'not-sent' | 'unknown'): MqttTimeoutError {
+  return new MqttTimeoutError(`request to "${request.topic}"`, request.timeoutMs, delivery);
+}
