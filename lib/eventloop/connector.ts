@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { untilAborted } from './abort.js';
+import { untilAborted } from './promises.js';
 import type { Clock } from './clock.js';
 import { asBuffer, encodeConnect } from './codec/encoder.js';
 import type { ProtocolVersion } from './codec/packet-types.js';

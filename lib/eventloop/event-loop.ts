@@ -25,6 +25,8 @@ import { Admission } from './admission/request-queue.js';
 import type { Operation } from './session/operation.js';
 import type { PublishExchange } from './session/publish-exchange.js';
 import { Session } from './session/session.js';
+import type { SubscriptionExchange } from './session/subscription-exchange.js';
+import { rejected } from './promises.js';
 import type { EventLoopRuntime } from './runtime.js';
 import { shutDown, type ShutdownOptions, type ShutdownResult } from './shutdown.js';
 import { collectStats, type EventLoopStats } from './stats.js';
@@ -173,21 +175,13 @@ export class EventLoop {
     options: SubscribeRequestOptions = {},
   ): Promise<SubscribeResult> {
     this.#assertOpen();
-    const exchange = subscribeRequest(filter, options);
-    this.#limit(exchange, options, () => this.#session.subscriptions.withdraw(exchange));
-    if (!exchange.settled) this.#session.subscriptions.offer(exchange);
-    this.#driver.wake();
-    return exchange.completed;
+    return this.#offerSubscription(subscribeRequest(filter, options), options);
   }
 
   /** @throws MqttRefusedError, MqttArgumentError, MqttQueueFullError, MqttTimeoutError, MqttAbortError, MqttClosedError */
   async unsubscribe(filters: string | readonly string[], options: OperationOptions = {}): Promise<void> {
     this.#assertOpen();
-    const exchange = unsubscribeRequest(filters);
-    this.#limit(exchange, options, () => this.#session.subscriptions.withdraw(exchange));
-    if (!exchange.settled) this.#session.subscriptions.offer(exchange);
-    this.#driver.wake();
-    return exchange.completed;
+    return this.#offerSubscription(unsubscribeRequest(filters), options);
   }
 
   /**
@@ -287,6 +281,13 @@ export class EventLoop {
     this.#driver.wake();
   }
 
+  #offerSubscription<R>(exchange: SubscriptionExchange & Operation<R>, options: OperationOptions): Promise<R> {
+    this.#limit(exchange, options, () => this.#session.subscriptions.withdraw(exchange));
+    if (!exchange.settled) this.#session.subscriptions.offer(exchange);
+    this.#driver.wake();
+    return exchange.completed;
+  }
+
   #limit<R>(operation: Operation<R>, options: OperationOptions, withdraw: () => void): void {
     if (options.signal === undefined && options.timeoutMs === undefined) return;
     assertOperationOptions(options);
@@ -297,9 +298,4 @@ export class EventLoop {
     const { status } = this;
     if (status === EventLoopStatus.Closed || status === EventLoopStatus.Closing) throw new MqttClosedError();
   }
-}
-
-/** A promise of its own only for the publish that failed at once. */
-async function rejected(error: unknown): Promise<never> {
-  throw error;
 }

@@ -1,5 +1,5 @@
 import { MqttCredentialsError } from '../connection-errors.js';
-import { untilAborted } from '../abort.js';
+import { untilAborted } from '../promises.js';
 import type { Credentials, CredentialsProvider } from './credentials.js';
 
 /**

@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { connect, isIP, type Socket } from 'node:net';
-import { untilAborted } from '../abort.js';
+import { untilAborted } from '../promises.js';
 import { MqttConnectionError } from '../connection-errors.js';
 import type { Server } from '../options.js';
 import type { Dial } from './dial.js';

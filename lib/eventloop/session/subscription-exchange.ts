@@ -86,6 +86,9 @@ export class UnsubscribeExchange extends Operation<void> {
   }
 }
 
+/** @internal */
+export type SubscriptionExchange = SubscribeExchange | UnsubscribeExchange;
+
 function quoted(filters: Iterable<string>): string {
   return Array.from(filters, (filter) => `"${filter}"`).join(', ');
 }

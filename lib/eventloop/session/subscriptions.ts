@@ -8,13 +8,16 @@ import type { QoS, SubscribeOptions } from '../messages.js';
 import type { Negotiated } from '../negotiated.js';
 import type { Counters } from './counters.js';
 import type { PacketIds } from './packet-ids.js';
-import { SubscribeExchange, UnsubscribeExchange, type DesiredSubscription } from './subscription-exchange.js';
+import {
+  SubscribeExchange,
+  UnsubscribeExchange,
+  type DesiredSubscription,
+  type SubscriptionExchange,
+} from './subscription-exchange.js';
 
 const REFUSED = 0x80;
 /** AWS IoT takes no more filters in one SUBSCRIBE. */
 const FILTERS_PER_REPEAT = 8;
-
-type Exchange = SubscribeExchange | UnsubscribeExchange;
 
 /** A filter that the broker refused. @internal */
 export type OnRefused = (filter: string, reasonCode: number, reason: string) => void;
@@ -30,8 +33,8 @@ export class Subscriptions {
   readonly #counters: Counters;
   readonly #onRefused: OnRefused;
   readonly #granted = new Map<string, DesiredSubscription>();
-  readonly #sent = new Map<number, Exchange>();
-  #waiting: Exchange[] = [];
+  readonly #sent = new Map<number, SubscriptionExchange>();
+  #waiting: SubscriptionExchange[] = [];
   #capacity: number;
   #negotiated!: Negotiated;
 
@@ -55,13 +58,13 @@ export class Subscriptions {
   }
 
   /** @throws MqttQueueFullError when too many requests wait already */
-  offer(exchange: Exchange): void {
+  offer(exchange: SubscriptionExchange): void {
     if (this.#waiting.length >= this.#capacity) throw new MqttQueueFullError('requestCapacity', this.#capacity);
     if (exchange instanceof UnsubscribeExchange) for (const filter of exchange.filters) this.#granted.delete(filter);
     this.#waiting.push(exchange);
   }
 
-  withdraw(exchange: Exchange): void {
+  withdraw(exchange: SubscriptionExchange): void {
     const index = this.#waiting.indexOf(exchange);
     if (index >= 0) this.#waiting.splice(index, 1);
   }
@@ -77,7 +80,7 @@ export class Subscriptions {
 
   /** What was sent and not answered goes first on the next connection, in its old order. */
   disconnected(): void {
-    const unanswered: Exchange[] = [];
+    const unanswered: SubscriptionExchange[] = [];
     for (const [id, exchange] of this.#sent) {
       this.#ids.release(id);
       if (!exchange.settled) unanswered.push(exchange);
@@ -198,7 +201,7 @@ export class Subscriptions {
 }
 
 function refusal(
-  exchange: Exchange,
+  exchange: SubscriptionExchange,
   refused: ReadonlyMap<string, number>,
   reasonString: string | undefined,
 ): MqttError | undefined {

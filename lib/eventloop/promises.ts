@@ -8,3 +8,8 @@ export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promi
     promise.then(resolve, reject).finally(release);
   });
 }
+
+/** A rejected promise, from whatever was thrown. @internal */
+export async function rejected(error: unknown): Promise<never> {
+  throw error;
+}
