@@ -59,7 +59,7 @@ export class EventLoop {
   #options: ResolvedOptions;
   #shutdown: Promise<ShutdownResult> | undefined;
 
-  /** @throws MqttOptionsError naming every mistake with its accepted range */
+  /** @throws MqttOptionsError naming every mistake */
   constructor(options: EventLoopOptions = {}, runtime: EventLoopRuntime = {}) {
     this.#options = resolveOptions(options);
     this.#given = { ...options, clientId: this.#options.clientId };
@@ -295,7 +295,6 @@ export class EventLoop {
   }
 
   #assertOpen(): void {
-    const { status } = this;
-    if (status === EventLoopStatus.Closed || status === EventLoopStatus.Closing) throw new MqttClosedError();
+    if (this.#lifecycle.isClosed) throw new MqttClosedError();
   }
 }

@@ -152,7 +152,7 @@ export class Lifecycle {
 
   #command(act: () => Promise<void> | void): Promise<void> {
     const done = this.#commands.then(() => {
-      if (this.#isClosed()) throw new MqttClosedError();
+      if (this.isClosed) throw new MqttClosedError();
       return act();
     });
     this.#commands = done.catch(() => {});
@@ -161,7 +161,7 @@ export class Lifecycle {
 
   #connected(): Promise<void> {
     if (this.#status === EventLoopStatus.Connected) return Promise.resolve();
-    if (this.#isClosed()) return Promise.reject(new MqttClosedError());
+    if (this.isClosed) return Promise.reject(new MqttClosedError());
     return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }));
   }
 
@@ -265,7 +265,7 @@ export class Lifecycle {
     this.#run = undefined;
     this.#setStatus(mayStartAgain ? EventLoopStatus.Idle : EventLoopStatus.Closed);
     this.#settleWaiters(cause);
-    if (this.#isClosed()) this.#host.gaveUp(cause);
+    if (this.isClosed) this.#host.gaveUp(cause);
   }
 
   #settleWaiters(error: MqttError | undefined): void {
@@ -286,11 +286,12 @@ export class Lifecycle {
     this.#emitter.emit('disconnected', { cause, reasonCode, willRetryInMs });
   }
 
-  #isClosed(): boolean {
+  /** Closing or closed: takes no more requests. */
+  get isClosed(): boolean {
     return this.#status === EventLoopStatus.Closing || this.#status === EventLoopStatus.Closed;
   }
 
   #setStatus(status: EventLoopStatus): void {
-    if (!this.#isClosed()) this.#status = status;
+    if (!this.isClosed) this.#status = status;
   }
 }
