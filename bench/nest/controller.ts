@@ -13,7 +13,7 @@ export function eventController(handlers: number, onEvent: () => void): Type {
       onEvent();
     };
     Payload()(prototype, name, 0);
-    EventPattern<string>(filterOf(index))(prototype, name, Object.getOwnPropertyDescriptor(prototype, name)!);
+    EventPattern(filterOf(index))(prototype, name, Object.getOwnPropertyDescriptor(prototype, name)!);
   }
   Controller()(EventsController);
   return EventsController;
