@@ -93,16 +93,7 @@ export class Connector {
         this.#speaksOnly311.add(server.label);
       }
     } catch (error) {
-      throw error instanceof MqttError
-        ? error
-        : new MqttConnectionError(
-            'MQTT_CONNECT_FAILED',
-            `cannot connect to ${server.label}: ${(error as Error).message}`,
-            'not-sent',
-            {
-              cause: error,
-            },
-          );
+      throw attemptError(server, error as Error);
     } finally {
       timer.cancel();
     }
@@ -127,4 +118,16 @@ export class Connector {
 
 function refusal(server: Server, { reasonCode, properties }: Connack): MqttConnectionRefusedError {
   return new MqttConnectionRefusedError(reasonCode, reasonText(reasonCode, properties.reasonString), server.label);
+}
+
+/** What ended an attempt, in words that name the server. */
+function attemptError(server: Server, error: Error): MqttError {
+  const isOfAttempt = error instanceof MqttError && error.code !== 'MQTT_CONNECTION_LOST';
+  if (isOfAttempt) return error;
+  return new MqttConnectionError(
+    'MQTT_CONNECT_FAILED',
+    `cannot connect to ${server.label}: ${error.message}`,
+    'not-sent',
+    { cause: error },
+  );
 }

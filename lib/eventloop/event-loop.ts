@@ -50,7 +50,7 @@ import { assertTopicFilter } from './topics.js';
 export class EventLoop {
   readonly #clock: Clock;
   readonly #emitter = new Emitter<EventLoopEvents>();
-  readonly #consumers = new MessageConsumers();
+  readonly #consumers = new MessageConsumers((message) => this.#session.incoming.drop(message, 'no-consumer'));
   readonly #session: Session;
   readonly #driver: Driver;
   readonly #lifecycle: Lifecycle;
@@ -67,8 +67,8 @@ export class EventLoop {
     this.#session = new Session(this.#options, {
       deliver: this.#consumers.deliver,
       settledLater: () => this.#driver.wake(),
-      messageDropped: ({ topic, qos }) =>
-        this.#emitter.emit('message-dropped', { direction: 'incoming', topic, qos, reason: 'incoming-overflow' }),
+      messageDropped: ({ topic, qos }, reason) =>
+        this.#emitter.emit('message-dropped', { direction: 'incoming', topic, qos, reason }),
       handlerFailed: ({ topic, qos }, error) => this.#emitter.emit('handler-failed', { error, topic, qos }),
       publishDropped: ({ topic, qos }, reason) =>
         this.#emitter.emit('message-dropped', { direction: 'outgoing', topic, qos, reason }),

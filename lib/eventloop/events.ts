@@ -57,7 +57,11 @@ export interface MessageDroppedEvent {
   readonly direction: 'incoming' | 'outgoing';
   readonly topic: string;
   readonly qos: QoS;
-  readonly reason: 'incoming-overflow' | 'drop-oldest' | 'drop-newest';
+  /**
+   * Incoming: `incoming-overflow` (QoS 0, the bounds are reached), `closing` (QoS 0 during shutdown), `no-consumer` (there are
+   * iterators and none matches). Outgoing: the overflow policy.
+   */
+  readonly reason: 'incoming-overflow' | 'closing' | 'no-consumer' | 'drop-oldest' | 'drop-newest';
 }
 
 /** @publicApi */

@@ -11,6 +11,7 @@ import { Backoff } from './reconnect/backoff.js';
 import { classify } from './reconnect/classify.js';
 
 const NORMAL_DISCONNECTION = 0x00;
+const RECONNECTS_ON_DEMAND = 'the event loop reconnects on demand';
 
 /** What the lifecycle drives. @internal */
 export interface LifecycleHost {
@@ -127,7 +128,7 @@ export class Lifecycle {
   /** Connects anew with these options, whatever it was doing. */
   async reconnect(options: ResolvedOptions): Promise<void> {
     await this.#command(async () => {
-      await this.#halt(new MqttStateError('the event loop reconnects on demand'));
+      await this.#halt(new MqttStateError(RECONNECTS_ON_DEMAND));
       if (options.clientId !== this.#options.clientId) this.#assignedClientId = undefined;
       this.#options = options;
       this.#backoff.configure(options.reconnect);
@@ -194,7 +195,7 @@ export class Lifecycle {
         failedInRound = 0;
         cause = await this.#use(established, attempt, stop);
         attempt = 0;
-        if (stop.aborted) return this.#emitDisconnected(cause, undefined);
+        if (stop.aborted) return this.#emitDisconnected(cause, cause.message === RECONNECTS_ON_DEMAND ? 0 : undefined);
         this.#setStatus(EventLoopStatus.Reconnecting);
         this.#nextServer++;
       } catch (error) {
@@ -248,12 +249,13 @@ export class Lifecycle {
   async #waitAfter(cause: MqttError, attempt: number, stop: AbortSignal): Promise<boolean> {
     const { policy } = this.#options.reconnect;
     const givesUp = policy === 'never' || (policy === 'after-first-success' && this.#connections === 0);
-    const delayMs = givesUp ? 'stop' : this.#backoff.next(cause, attempt);
-    if (delayMs === 'stop') {
+    const decision = givesUp ? 'stop' : this.#backoff.next(cause, attempt);
+    if (typeof decision !== 'number') {
       this.#emitDisconnected(cause, undefined);
-      this.#giveUp(cause);
+      this.#giveUp(decision === 'stop' ? cause : decision);
       return false;
     }
+    const delayMs = decision;
     this.#emitDisconnected(cause, delayMs);
     if (policy === 'always') this.#settleWaiters(undefined);
     await sleep(this.#clock, delayMs, stop);

@@ -20,6 +20,12 @@ export class MessageConsumers {
   readonly #iterators = new Set<MessageIterator>();
   #parked: Pending[] = [];
   #closed = false;
+  readonly #onUnmatched: (message: IncomingMessage) => void;
+
+  /** @param onUnmatched there are iterators, and none of them takes the message */
+  constructor(onUnmatched: (message: IncomingMessage) => void) {
+    this.#onUnmatched = onUnmatched;
+  }
 
   /** @throws MqttStateError when there is a handler already */
   setHandler(handler: MessageHandler): () => void {
@@ -49,6 +55,7 @@ export class MessageConsumers {
     const results: unknown[] = [];
     for (const iterator of this.#iterators) if (iterator.takes(message)) results.push(iterator.push(message));
     if (this.#handler !== undefined) results.push(this.#handler(message));
+    else if (results.length === 0) this.#onUnmatched(message);
     return results.length > 1 ? Promise.all(results) : results[0];
   };
 

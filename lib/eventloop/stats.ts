@@ -22,7 +22,7 @@ export interface EventLoopStats {
   readonly publishesDropped: number;
   /** PUBLISH packets received, duplicates included. */
   readonly messagesReceived: number;
-  /** QoS 0 messages shed because the incoming bounds were reached. */
+  /** Messages that nobody handled; the `message-dropped` event tells each. */
   readonly messagesDropped: number;
   /** QoS 2 messages that came again and were not delivered again. */
   readonly duplicatesSuppressed: number;

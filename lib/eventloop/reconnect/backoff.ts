@@ -1,4 +1,4 @@
-import type { MqttError } from '../errors.js';
+import { MqttStateError, type MqttError } from '../errors.js';
 import { classify } from './classify.js';
 
 /** @internal */
@@ -41,13 +41,16 @@ export class Backoff {
     this.#failures = 0;
   }
 
-  /** @param attempt the attempt that just failed, 0 when a connection was lost */
-  next(error: MqttError, attempt: number): number | 'stop' {
+  /**
+   * @param attempt the attempt that just failed, 0 when a connection was lost
+   * @returns the delay, or `'stop'`, or why the user's own rule cannot be followed: which stops, too
+   */
+  next(error: MqttError, attempt: number): number | 'stop' | MqttError {
     const { minDelayMs, maxDelayMs, factor, jitter, retry } = this.#options;
     const ceilingMs = Math.min(maxDelayMs, minDelayMs * factor ** this.#failures);
     // 2 ** 1 024 is infinite; nobody waits that long.
     this.#failures = Math.min(this.#failures + 1, 1_000);
-    const decision = retry?.(error, attempt);
+    const decision = retry === undefined ? undefined : decide(retry, error, attempt);
     if (decision !== undefined) return decision;
     const errorClass = classify(error);
     if (errorClass === 'permanent') return 'stop';
@@ -56,4 +59,21 @@ export class Backoff {
     const floorMs = errorClass === 'takeover' ? ceilingMs / 2 : 0;
     return floorMs + this.#random() * (ceilingMs - floorMs);
   }
+}
+
+function decide(
+  retry: NonNullable<BackoffOptions['retry']>,
+  error: MqttError,
+  attempt: number,
+): number | 'stop' | MqttError | undefined {
+  let decision: unknown;
+  try {
+    decision = retry(error, attempt);
+  } catch (cause) {
+    return new MqttStateError('reconnect.retry threw, so the event loop cannot tell when to connect again', { cause });
+  }
+  if (decision === undefined || decision === 'stop' || (typeof decision === 'number' && decision >= 0)) return decision;
+  return new MqttStateError(
+    `reconnect.retry returned ${typeof decision} instead of a delay in milliseconds, "stop" or undefined`,
+  );
 }

@@ -29,10 +29,13 @@ export interface IncomingLimits {
 }
 
 /** @internal */
+export type DropReason = 'incoming-overflow' | 'no-consumer' | 'closing';
+
+/** @internal */
 export interface IncomingHooks {
   /** Hands a message to its consumers. A promise settles it later; {@link NOT_CONSUMED} leaves it to the broker. */
   deliver(message: IncomingMessage): unknown;
-  messageDropped(message: IncomingMessage): void;
+  messageDropped(message: IncomingMessage, reason: DropReason): void;
   handlerFailed(message: IncomingMessage, error: unknown): void;
   /** A handler settled later than its call: acknowledgements may wait, reading may go on. */
   settledLater(): void;
@@ -128,10 +131,15 @@ export class IncomingMessages implements MessageOwner {
     const message = new ReceivedMessage(packet, this, this.#epoch);
     if (packet.qos > 0) return this.#receiveAcknowledged(message);
     const sheds = outgoingWaits || this.#limits.incomingOverflow === 'drop-newest';
-    if (this.#closed || (sheds && this.#isQos0Full())) {
-      this.#counters.messagesDropped++;
-      this.#hooks.messageDropped(message);
-    } else this.#dispatch(message);
+    if (this.#closed) this.drop(message, 'closing');
+    else if (sheds && this.#isQos0Full()) this.drop(message, 'incoming-overflow');
+    else this.#dispatch(message);
+  }
+
+  /** Counts and reports a message that nobody handles. */
+  drop(message: IncomingMessage, reason: DropReason): void {
+    this.#counters.messagesDropped++;
+    this.#hooks.messageDropped(message, reason);
   }
 
   pubrel(id: number): void {
