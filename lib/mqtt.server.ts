@@ -174,6 +174,7 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
   async #close(): Promise<void> {
     clearTimeout(this.#reminder);
     this.#connection.pauseIntake();
+    this.#connection.beginDrain();
     const release = this.#release ?? this.#connection.claim();
     const unsubscribed = this.#connection.hasOtherUsers ? this.#unsubscribe() : undefined;
     await this.#withinDeadline(Promise.all([unsubscribed, this.#dispatcher.idle()]));

@@ -36,7 +36,10 @@ export interface MqttModuleOptions extends EventLoopOptions {
   readonly replyMode?: MqttReplyMode | undefined;
   /** The private inbox is `<inboxPrefix>/<random>`. Default `nestjs-rumqtt/inbox`. */
   readonly inboxPrefix?: string | undefined;
-  /** How long a shutdown waits for handlers, and then for the event loop's queue, 0 to 3 600 000. Default 10 000. */
+  /**
+   * How long a shutdown waits for handlers and for what is queued, 0 to 3 600 000. When handlers use it up, what is queued
+   * gets another second. Default 10 000.
+   */
   readonly drainTimeoutMs?: number | undefined;
 }
 
