@@ -1,4 +1,5 @@
 import { Logger } from '@nestjs/common';
+import { MqttStateError } from './eventloop/errors.js';
 import type { EventLoop } from './eventloop/event-loop.js';
 import type { ConnectedEvent, DisconnectedEvent } from './eventloop/events.js';
 
@@ -57,6 +58,8 @@ export function logConnection(loop: EventLoop, name: string): void {
     wasConnected = isConnected = true;
   });
   loop.on('disconnected', (event) => {
+    // On demand: `paused`, `closed` or `connected` tells the rest.
+    if (event.cause instanceof MqttStateError) return;
     const suffix = limiter.admit(isConnected ? 'lost' : event.cause.code);
     if (suffix !== undefined) logger.warn(describeLoss(event, isConnected) + suffix);
     isConnected = false;

@@ -110,7 +110,7 @@ export class Lifecycle {
   async pause(): Promise<void> {
     await this.#command(async () => {
       if (this.#status === EventLoopStatus.Paused) return;
-      await this.#halt(new MqttStateError('the event loop was paused'));
+      await this.#halt(new MqttStateError('the event loop was paused'), NORMAL_DISCONNECTION);
       this.#setStatus(EventLoopStatus.Paused);
       this.#emitter.emit('paused', undefined);
     });
@@ -128,7 +128,7 @@ export class Lifecycle {
   /** Connects anew with these options, whatever it was doing. */
   async reconnect(options: ResolvedOptions): Promise<void> {
     await this.#command(async () => {
-      await this.#halt(new MqttStateError(RECONNECTS_ON_DEMAND));
+      await this.#halt(new MqttStateError(RECONNECTS_ON_DEMAND), NORMAL_DISCONNECTION);
       if (options.clientId !== this.#options.clientId) this.#assignedClientId = undefined;
       this.#options = options;
       this.#backoff.configure(options.reconnect);
@@ -175,7 +175,7 @@ export class Lifecycle {
     this.#run = { stop, ended };
   }
 
-  async #halt(cause: MqttError, reasonCode: number | undefined = NORMAL_DISCONNECTION): Promise<void> {
+  async #halt(cause: MqttError, reasonCode: number | undefined): Promise<void> {
     const run = this.#run;
     this.#settleWaiters(cause);
     run?.stop.abort(cause);

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.js';
 import type { Driver } from './driver.js';
-import { MqttClosedError } from './errors.js';
+import { MqttStateError } from './errors.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { Session } from './session/session.js';
 
@@ -38,7 +38,7 @@ export async function shutDown(
   const drained = drainTimeoutMs > 0 && (await drainWithin(drainTimeoutMs, driver, lifecycle, clock));
   // MQTT 3.1.1 has no reason for it: a connection that ends without DISCONNECT is what makes the broker publish the will.
   const withWill = lifecycle.negotiated?.protocolVersion === 5 ? DISCONNECT_WITH_WILL : undefined;
-  await lifecycle.end(new MqttClosedError(), publishWill ? withWill : DISCONNECT_NORMALLY);
+  await lifecycle.end(new MqttStateError('the event loop was shut down'), publishWill ? withWill : DISCONNECT_NORMALLY);
   return { drained };
 }
 

@@ -46,7 +46,7 @@ export interface PacketSink {
 }
 
 /**
- * Decodes one framed packet at a time and validates it on the way (see docs/decisions/0002).
+ * Decodes one framed packet at a time and validates it on the way (docs/decisions/strict-decoder.md).
  *
  * @internal
  */
