@@ -135,7 +135,7 @@ export class Connection {
   fail(cause: MqttError): void {
     if (this.hasEnded) return;
     this.#end(cause);
-    if (this.#version === 5 && this.#user !== undefined && cause instanceof MqttProtocolError) {
+    if (this.#version === 5 && this.#connack !== undefined && cause instanceof MqttProtocolError) {
       void this.#close(encodeDisconnect(cause.reasonCode, 5));
     } else this.#stream.destroy();
   }

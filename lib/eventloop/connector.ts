@@ -6,7 +6,12 @@ import type { ProtocolVersion } from './codec/packet-types.js';
 import { reasonText } from './codec/reason-codes.js';
 import { Connection, type Connack } from './connection.js';
 import { resolveCredentials } from './credentials/resolve-credentials.js';
-import { MqttConnectTimeoutError, MqttConnectionError, MqttConnectionRefusedError } from './connection-errors.js';
+import {
+  MqttConnectTimeoutError,
+  MqttConnectionError,
+  MqttConnectionRefusedError,
+  MqttProtocolError,
+} from './connection-errors.js';
 import { MqttError } from './errors.js';
 import { negotiate, type Negotiated } from './negotiated.js';
 import type { Dial } from './network/dial.js';
@@ -84,6 +89,7 @@ export class Connector {
         );
         const connack = await connection.handshake(connect, signal);
         if (connack.reasonCode === 0) {
+          if (connack.sessionPresent && clean) throw unwantedSession(connection);
           return { connection, negotiated: negotiate(options, version, server.label, clientId, connack) };
         }
         connection.fail(refusal(server, connack));
@@ -130,4 +136,11 @@ function attemptError(server: Server, error: Error): MqttError {
     'not-sent',
     { cause: error },
   );
+}
+
+/** What the server has kept is not what we asked for: resuming it would mix two sessions. */
+function unwantedSession(connection: Connection): MqttProtocolError {
+  const error = new MqttProtocolError('Session Present where a clean start was asked for [MQTT-3.2.2-2]');
+  connection.fail(error);
+  return error;
 }
