@@ -21,6 +21,8 @@ export interface Negotiated {
   readonly retainAvailable: boolean;
   /** Whole packet towards the server. */
   readonly maxPacketBytes: number;
+  /** Topic aliases in use towards the server: the smaller of `topicAliases` and the server's Topic Alias Maximum. */
+  readonly topicAliases: number;
   readonly wildcardSubscriptionAvailable: boolean;
   readonly sharedSubscriptionAvailable: boolean;
   readonly subscriptionIdentifiersAvailable: boolean;
@@ -50,6 +52,7 @@ export function negotiate(
     maximumQos: properties.maximumQos ?? 2,
     retainAvailable: properties.retainAvailable ?? true,
     maxPacketBytes: Math.min(options.maxPacketBytes, properties.maximumPacketBytes ?? options.maxPacketBytes),
+    topicAliases: Math.min(options.topicAliases, properties.topicAliasMaximum ?? 0),
     wildcardSubscriptionAvailable: properties.wildcardSubscriptionAvailable ?? true,
     sharedSubscriptionAvailable: properties.sharedSubscriptionAvailable ?? true,
     subscriptionIdentifiersAvailable: protocolVersion === 5 && (properties.subscriptionIdentifiersAvailable ?? true),

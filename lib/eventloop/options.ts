@@ -130,6 +130,8 @@ export interface EventLoopOptions {
   readonly receiveMaximum?: number | undefined;
   /** MQTT 5: how many topic aliases the server may use towards us, 0 to 65 535. Default 0. */
   readonly topicAliasMaximum?: number | undefined;
+  /** MQTT 5: how many topic aliases we use towards the server, if it allows them, 0 to 65 535. Default 16. */
+  readonly topicAliases?: number | undefined;
   /** Whole packets, both directions; advertised on MQTT 5. 128 to 268 435 460. Default 256 KiB. */
   readonly maxPacketBytes?: number | undefined;
   /** Default `after-handler`. */
@@ -181,6 +183,7 @@ export interface ResolvedOptions {
   readonly incomingOverflow: IncomingOverflowPolicy;
   readonly receiveMaximum: number;
   readonly topicAliasMaximum: number;
+  readonly topicAliases: number;
   readonly maxPacketBytes: number;
   readonly acknowledge: AcknowledgeMode;
   readonly userProperties: UserProperties | undefined;

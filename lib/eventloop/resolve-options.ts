@@ -42,6 +42,7 @@ const KNOWN = [
   'incomingOverflow',
   'receiveMaximum',
   'topicAliasMaximum',
+  'topicAliases',
   'maxPacketBytes',
   'acknowledge',
   'userProperties',
@@ -117,6 +118,7 @@ export function resolveOptions(options: EventLoopOptions): ResolvedOptions {
     ),
     receiveMaximum: checks.integer('receiveMaximum', options.receiveMaximum, 1, UINT16, 100),
     topicAliasMaximum: checks.integer('topicAliasMaximum', options.topicAliasMaximum, 0, UINT16, 0),
+    topicAliases: checks.integer('topicAliases', options.topicAliases, 0, UINT16, 16),
     maxPacketBytes,
     acknowledge: checks.oneOf(
       'acknowledge',

@@ -120,7 +120,7 @@ export function encodeDisconnect(reasonCode: number, version: ProtocolVersion): 
 }
 
 /**
- * Encodes the property section of a PUBLISH, its length in front, as it is the same for every (re)send of the message.
+ * Encodes the properties of a PUBLISH, without their length, as they are the same for every (re)send of the message.
  *
  * @throws MqttArgumentError naming the property that cannot be sent
  * @internal
@@ -134,10 +134,14 @@ export function encodePublishProperties(properties: PublishProperties | undefine
     { cmd: 'publish', topic: 't', payload: '', qos: 0, dup: false, retain: false, properties: wire },
     5,
   );
-  let headerBytes = 2;
-  while (packet[headerBytes - 1]! > 0x7f) headerBytes++;
   const TOPIC_BYTES = 3;
-  return packet.subarray(headerBytes + TOPIC_BYTES);
+  return packet.subarray(endOfVarint(packet, endOfVarint(packet, 1) + TOPIC_BYTES));
+}
+
+function endOfVarint(packet: Buffer, at: number): number {
+  let end = at;
+  while (packet[end]! > 0x7f) end++;
+  return end + 1;
 }
 
 /** @internal */

@@ -1,8 +1,11 @@
-import { PacketType, type AcknowledgementType } from './packet-types.js';
+import { PacketType, type AcknowledgementType, type ProtocolVersion } from './packet-types.js';
 
 /** One write to the socket carries at most about this much. @internal */
 export const FLUSH_BYTES = 65_536;
 const FIRST_CAPACITY_BYTES = 4_096;
+const TOPIC_ALIAS = 0x23;
+/** What a topic alias adds to a PUBLISH. @internal */
+export const ALIAS_BYTES = 3;
 
 /** A PUBLISH in the form the writer needs. @internal */
 export interface PublishToWrite {
@@ -11,7 +14,7 @@ export interface PublishToWrite {
   readonly payload: Buffer;
   readonly qos: number;
   readonly retain: boolean;
-  /** The encoded MQTT 5 property section with its length; undefined for none. */
+  /** The encoded MQTT 5 properties, without their length; undefined for none. */
   readonly encodedProperties: Buffer | undefined;
 }
 
@@ -69,29 +72,39 @@ export class PacketWriter {
     this.#length = at;
   }
 
-  publish(packet: PublishToWrite, id: number, dup: boolean, version: 4 | 5): void {
-    const { topicBytes, payload, qos } = packet;
-    const remaining = publishRemainingLength(packet, version);
+  /** @param alias MQTT 5: stands for the topic, or is set to it when `withTopic`; 0 for none */
+  publish(
+    packet: PublishToWrite,
+    id: number,
+    dup: boolean,
+    version: ProtocolVersion,
+    alias = 0,
+    withTopic = true,
+  ): void {
+    const { payload, qos, encodedProperties } = packet;
+    const topicBytes = withTopic ? packet.topicBytes : 0;
+    const propertyBytes = (encodedProperties?.length ?? 0) + (alias > 0 ? ALIAS_BYTES : 0);
+    const remaining = remainingLength(topicBytes, qos, payload.length, version, propertyBytes);
     this.#reserve(5 + remaining);
     const buffer = this.#buffer;
     let at = this.#length;
     buffer[at++] = (PacketType.Publish << 4) | (dup ? 8 : 0) | (qos << 1) | (packet.retain ? 1 : 0);
-    let rest = remaining;
-    while (rest > 0x7f) {
-      buffer[at++] = (rest & 0x7f) | 0x80;
-      rest >>>= 7;
-    }
-    buffer[at++] = rest;
+    at = writeVarint(buffer, at, remaining);
     buffer[at++] = topicBytes >> 8;
     buffer[at++] = topicBytes;
-    at += buffer.write(packet.topic, at, topicBytes === packet.topic.length ? 'latin1' : 'utf8');
+    if (withTopic) at += buffer.write(packet.topic, at, topicBytes === packet.topic.length ? 'latin1' : 'utf8');
     if (qos > 0) {
       buffer[at++] = id >> 8;
       buffer[at++] = id;
     }
     if (version === 5) {
-      if (packet.encodedProperties === undefined) buffer[at++] = 0;
-      else at += packet.encodedProperties.copy(buffer, at);
+      at = writeVarint(buffer, at, propertyBytes);
+      if (alias > 0) {
+        buffer[at++] = TOPIC_ALIAS;
+        buffer[at++] = alias >> 8;
+        buffer[at++] = alias;
+      }
+      if (encodedProperties !== undefined) at += encodedProperties.copy(buffer, at);
     }
     buffer.set(payload, at);
     this.#length = at + payload.length;
@@ -106,14 +119,34 @@ export class PacketWriter {
   }
 }
 
-/** @internal */
-export function publishRemainingLength(packet: PublishToWrite, version: 4 | 5): number {
-  const properties = version === 5 ? (packet.encodedProperties?.length ?? 1) : 0;
-  return 2 + packet.topicBytes + (packet.qos > 0 ? 2 : 0) + properties + packet.payload.length;
+/** Size of the whole packet, without a topic alias. @internal */
+export function publishPacketBytes(packet: PublishToWrite, version: ProtocolVersion): number {
+  const { topicBytes, qos, payload, encodedProperties } = packet;
+  const remaining = remainingLength(topicBytes, qos, payload.length, version, encodedProperties?.length ?? 0);
+  return 1 + varintBytes(remaining) + remaining;
 }
 
-/** Size of the whole packet. @internal */
-export function publishPacketBytes(packet: PublishToWrite, version: 4 | 5): number {
-  const remaining = publishRemainingLength(packet, version);
-  return 1 + (remaining < 128 ? 1 : remaining < 16_384 ? 2 : remaining < 2_097_152 ? 3 : 4) + remaining;
+function remainingLength(
+  topicBytes: number,
+  qos: number,
+  payloadBytes: number,
+  version: ProtocolVersion,
+  propertyBytes: number,
+): number {
+  const properties = version === 5 ? varintBytes(propertyBytes) + propertyBytes : 0;
+  return 2 + topicBytes + (qos > 0 ? 2 : 0) + properties + payloadBytes;
+}
+
+function varintBytes(value: number): number {
+  return value < 128 ? 1 : value < 16_384 ? 2 : value < 2_097_152 ? 3 : 4;
+}
+
+function writeVarint(buffer: Buffer, at: number, value: number): number {
+  let rest = value;
+  while (rest > 0x7f) {
+    buffer[at++] = (rest & 0x7f) | 0x80;
+    rest >>>= 7;
+  }
+  buffer[at++] = rest;
+  return at;
 }

@@ -11,6 +11,7 @@ import type { AcknowledgementLane } from './acknowledgement-lane.js';
 import type { Counters } from './counters.js';
 import { RESERVED_IDS, type PacketIds } from './packet-ids.js';
 import type { PublishExchange } from './publish-exchange.js';
+import { PLAIN, TopicAliases } from './topic-aliases.js';
 
 const REFUSED = 0x80;
 const IDENTIFIER_NOT_FOUND = 0x92;
@@ -37,6 +38,7 @@ export class OutgoingPublishes {
   #epoch = 0;
   #inflight = 0;
   #negotiated!: Negotiated;
+  readonly #aliases = new TopicAliases();
 
   constructor(
     limits: RequestQueueLimits,
@@ -65,6 +67,7 @@ export class OutgoingPublishes {
   connected(negotiated: Negotiated, epoch: number, sessionPresent: boolean): void {
     this.#negotiated = negotiated;
     this.#epoch = epoch;
+    this.#aliases.reset(negotiated.topicAliases, negotiated.maxPacketBytes);
     if (!sessionPresent) this.#forgetSession();
     this.#resend = this.#unanswered.head;
     this.#releasesToResend = [...this.#released.keys()].toReversed();
@@ -129,8 +132,9 @@ export class OutgoingPublishes {
 
   /** Writes the publish that `next` returned. */
   send(exchange: PublishExchange, writer: PacketWriter): void {
+    const isResend = exchange === this.#resend;
     let dup = false;
-    if (exchange === this.#resend) {
+    if (isResend) {
       this.#resend = exchange.next;
       dup = exchange.id !== 0;
       this.#counters.publishesResent++;
@@ -145,7 +149,10 @@ export class OutgoingPublishes {
       this.#inflight++;
     }
     this.#counters.publishesSent++;
-    writer.publish(exchange, exchange.id, dup, this.#negotiated.protocolVersion);
+    const version = this.#negotiated.protocolVersion;
+    // A resend carries its topic: it may be the only one that arrives.
+    const name = isResend ? PLAIN : this.#aliases.nameOf(exchange);
+    writer.publish(exchange, exchange.id, dup, version, name.alias, name.withTopic);
   }
 
   puback(id: number, reasonCode: number, properties: ReceivedProperties | undefined): void {
