@@ -37,7 +37,7 @@ export interface IncomingHooks {
   deliver(message: IncomingMessage): unknown;
   messageDropped(message: IncomingMessage, reason: DropReason): void;
   handlerFailed(message: IncomingMessage, error: unknown): void;
-  /** A handler settled later than its call: acknowledgements may wait, reading may go on. */
+  /** A handler settled, or a message was acknowledged, later than the delivery: answers may wait, reading may go on. */
   settledLater(): void;
 }
 
@@ -170,6 +170,8 @@ export class IncomingMessages implements MessageOwner {
     }
     if (message.epoch !== this.#epoch || message.epoch === 0) return false;
     this.#releaseReady();
+    // By hand it may come at any time.
+    this.#hooks.settledLater();
     return true;
   }
 
