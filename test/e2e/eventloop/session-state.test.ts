@@ -163,7 +163,7 @@ test('a PUBREL that is lost with its connection before it left is sent on the ne
   await it.clock.settle();
   const second = await connectAgain(it, first, true);
   second.pubcomp(await second.next('pubrel'));
-  await published;
+  await expect(published).resolves.toEqual({ qos: 2, reasonCode: 0 });
 });
 
 test('a session that is lost past PUBREC completes the exchange: the broker has the message', async () => {

@@ -1,0 +1,157 @@
+import type { MessageDroppedEvent } from 'nestjs-rumqtt/eventloop';
+import { expect, test } from 'vitest';
+import { scriptedLoop } from '../../../fixtures/scripted-loop.js';
+
+test.each([1, 2] as const)(
+  'MQTT 5: a server over our Receive Maximum with QoS %i gets DISCONNECT 0x93',
+  async (qos) => {
+    const { loop, connect, disconnected } = scriptedLoop({ receiveMaximum: 3 });
+    loop.onMessage(() => new Promise(() => {}));
+    const connection = await connect();
+    for (let id = 1; id <= 4; id++) connection.publish({ topic: 'in', qos, messageId: id });
+    expect(await connection.next('disconnect')).toMatchObject({ reasonCode: 0x93 });
+    await connection.closed();
+    expect(disconnected).toMatchObject([{ cause: { code: 'MQTT_PROTOCOL_ERROR', reasonCode: 0x93 } }]);
+    expect(loop.stats()).toMatchObject({ protocolErrors: 1, unsettled: 3 });
+  },
+);
+
+test('MQTT 5: exactly our Receive Maximum is fine, and what is acknowledged makes room; QoS 2 does so at PUBCOMP', async () => {
+  const { loop, clock, connect } = scriptedLoop({ receiveMaximum: 2 });
+  loop.onMessage(() => undefined);
+  const connection = await connect();
+  for (let id = 1; id <= 10; id++) {
+    connection.publish({ topic: 'in', qos: 1, messageId: id });
+    await connection.next('puback');
+  }
+  connection.publish({ topic: 'in', qos: 2, messageId: 11 });
+  connection.publish({ topic: 'in', qos: 2, messageId: 12 });
+  await connection.next('pubrec');
+  await connection.next('pubrec');
+  connection.pubrel(11);
+  await connection.next('pubcomp');
+  connection.publish({ topic: 'in', qos: 1, messageId: 13 });
+  await connection.next('puback');
+  await connection.nothing(clock);
+  // Both slots are taken: 12 waits for its PUBREL, and 14 takes the other one.
+  connection.publish({ topic: 'in', qos: 2, messageId: 14 });
+  await connection.next('pubrec');
+  connection.publish({ topic: 'in', qos: 1, messageId: 15 });
+  expect(await connection.next('disconnect')).toMatchObject({ reasonCode: 0x93 });
+});
+
+test('MQTT 5: the quota starts afresh on the next connection', async () => {
+  const { loop, broker, clock, connect } = scriptedLoop({
+    clean: false,
+    receiveMaximum: 2,
+    reconnect: { minDelayMs: 1_000, jitter: 'none' },
+  });
+  let finish = (): void => undefined;
+  const all = new Promise<void>((resolve) => (finish = resolve));
+  loop.onMessage(() => all);
+  const first = await connect();
+  for (const id of [1, 2]) first.publish({ topic: 'in', qos: 2, messageId: id });
+  await clock.settle();
+  first.cut();
+  await clock.advance(1_000);
+  const second = await broker.acceptConnected({ sessionPresent: true });
+  for (const id of [1, 2]) second.publish({ topic: 'in', qos: 2, messageId: id, dup: true });
+  await second.nothing(clock);
+  finish();
+  for (const id of [1, 2]) expect(await second.next('pubrec')).toMatchObject({ messageId: id });
+  second.publish({ topic: 'in', qos: 1, messageId: 3 });
+  expect(await second.next('disconnect')).toMatchObject({ reasonCode: 0x93 });
+});
+
+test('MQTT 3.1.1: the reading stops at receiveMaximum and the messages wait in the socket', async () => {
+  const { loop, clock, connect } = scriptedLoop({ protocolVersion: 4, receiveMaximum: 2 });
+  const waiting: (() => void)[] = [];
+  loop.onMessage(() => new Promise<void>((resolve) => waiting.push(resolve)));
+  const connection = await connect();
+  for (let id = 1; id <= 5; id++) connection.publish({ topic: 'in', qos: 1, messageId: id });
+  await clock.settle();
+  expect(waiting).toHaveLength(2);
+  expect(loop.stats()).toMatchObject({ readingPaused: true, connected: true });
+  for (let id = 1; id <= 5; id++) {
+    waiting[id - 1]!();
+    expect(await connection.next('puback')).toMatchObject({ messageId: id });
+    await clock.settle();
+  }
+  expect(loop.stats().readingPaused).toBe(false);
+});
+
+test('drop-newest sheds QoS 0 over the count and over the bytes, tells it, and never stops reading', async () => {
+  const { loop, clock, connect } = scriptedLoop({
+    incomingOverflow: 'drop-newest',
+    incomingCapacity: 2,
+    incomingCapacityBytes: 1_024,
+  });
+  const dropped: MessageDroppedEvent[] = [];
+  const waiting: (() => void)[] = [];
+  loop.on('message-dropped', (event) => dropped.push(event));
+  loop.onMessage(() => new Promise<void>((resolve) => waiting.push(resolve)));
+  const connection = await connect();
+  for (const topic of ['1', '2', '3']) connection.publish({ topic, payload: 'x' });
+  await clock.settle();
+  expect(dropped).toEqual([{ direction: 'incoming', topic: '3', qos: 0, reason: 'incoming-overflow' }]);
+  for (const finish of waiting.splice(0)) finish();
+  await clock.settle();
+  connection.publish({ topic: 'large', payload: 'x'.repeat(1_024) });
+  connection.publish({ topic: '4', payload: 'x' });
+  await clock.settle();
+  expect(dropped.map(({ topic }) => topic)).toEqual(['3', '4']);
+  expect(loop.stats()).toMatchObject({ messagesDropped: 2, readingPaused: false, unsettled: 1, unsettledBytes: 1_024 });
+});
+
+test('MQTT 5: topic aliases stand for their topics on their connection, and may be set anew', async () => {
+  const { loop, clock, connect } = scriptedLoop({ topicAliasMaximum: 2 });
+  const topics: string[] = [];
+  loop.onMessage(({ topic, properties }) => {
+    topics.push(topic);
+    expect(properties).not.toHaveProperty('topicAlias');
+  });
+  const connection = await connect();
+  expect(connection.connectPacket?.properties).toMatchObject({ topicAliasMaximum: 2 });
+  for (const [topic, topicAlias] of [
+    ['a', 1],
+    ['', 1],
+    ['b', 2],
+    ['', 1],
+    ['c', 1],
+    ['', 1],
+    ['', 2],
+  ] as const) {
+    connection.publish({ topic, properties: { topicAlias } });
+  }
+  await clock.settle();
+  expect(topics).toEqual(['a', 'a', 'b', 'a', 'c', 'c', 'b']);
+});
+
+test.each([
+  ['0', 0, 'a', 0x94],
+  ['over the maximum', 3, 'a', 0x94],
+  ['never set', 2, '', 0x82],
+])('MQTT 5: a topic alias that is %s closes the connection', async (_what, topicAlias, topic, reasonCode) => {
+  const { loop, connect } = scriptedLoop({ topicAliasMaximum: 2 });
+  const connection = await connect();
+  const id = Buffer.from([0x30, 6 + topic.length, 0, topic.length, ...Buffer.from(topic), 3, 0x23, 0, topicAlias]);
+  connection.send(id);
+  expect(await connection.next('disconnect')).toMatchObject({ reasonCode });
+  expect(loop.stats().protocolErrors).toBe(1);
+});
+
+test('MQTT 5: aliases die with the connection [MQTT-3.3.2-7]', async () => {
+  const { broker, clock, connect } = scriptedLoop({
+    topicAliasMaximum: 2,
+    clean: false,
+    reconnect: { minDelayMs: 1_000, jitter: 'none' },
+  });
+  const first = await connect();
+  first.publish({ topic: 'a', properties: { topicAlias: 1 } });
+  await clock.settle();
+  first.cut();
+  await clock.advance(1_000);
+  const second = await broker.acceptConnected({ sessionPresent: true });
+  second.publish({ topic: '', properties: { topicAlias: 1 } });
+  expect(await second.next('disconnect')).toMatchObject({ reasonCode: 0x82 });
+});
