@@ -20,6 +20,11 @@ export function onEveryBroker(suite: (broker: TestBroker) => void): void {
   describe('MQTT 3.1.1, aedes', () => {
     suite(startedBroker(() => AedesBroker.start(), 4, 'one'));
   });
+  onMosquitto(suite);
+}
+
+/** As `onEveryBroker`, without aedes. */
+export function onMosquitto(suite: (broker: TestBroker) => void): void {
   describeWithMosquitto('MQTT 5, Mosquitto', () => {
     suite(startedBroker(() => Mosquitto.start(), 5, 'per-subscription'));
   });
