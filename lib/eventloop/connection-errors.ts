@@ -29,6 +29,8 @@ export class MqttConnectionRefusedError extends MqttError {
     readonly reasonCode: number,
     readonly reason: string,
     readonly server: string,
+    /** Where the server sends us instead; followed only with `followServerReference`. */
+    readonly serverReference?: string | undefined,
   ) {
     super(`${server} refused the connection: ${reason} (${hex(reasonCode)})`);
   }
@@ -44,6 +46,8 @@ export class MqttServerDisconnectError extends MqttError {
   constructor(
     readonly reasonCode: number,
     readonly reason: string,
+    /** Where the server sends us instead; followed only with `followServerReference`. */
+    readonly serverReference?: string | undefined,
   ) {
     super(`the server closed the connection: ${reason} (${hex(reasonCode)})`);
   }

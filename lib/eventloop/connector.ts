@@ -123,7 +123,12 @@ export class Connector {
 }
 
 function refusal(server: Server, { reasonCode, properties }: Connack): MqttConnectionRefusedError {
-  return new MqttConnectionRefusedError(reasonCode, reasonText(reasonCode, properties.reasonString), server.label);
+  return new MqttConnectionRefusedError(
+    reasonCode,
+    reasonText(reasonCode, properties.reasonString),
+    server.label,
+    properties.serverReference,
+  );
 }
 
 /** What ended an attempt, in words that name the server. */

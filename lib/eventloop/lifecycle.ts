@@ -9,6 +9,8 @@ import type { Dial } from './network/dial.js';
 import type { ResolvedOptions } from './options.js';
 import { Backoff } from './reconnect/backoff.js';
 import { classify } from './reconnect/classify.js';
+import { Waiters } from './promises.js';
+import { ServerList } from './server-list.js';
 
 const NORMAL_DISCONNECTION = 0x00;
 const RECONNECTS_ON_DEMAND = 'the event loop reconnects on demand';
@@ -20,11 +22,6 @@ export interface LifecycleHost {
   disconnect(cause: MqttError, reasonCode: number | undefined): Promise<void>;
   /** No connection will be made any more. */
   gaveUp(cause: MqttError): void;
-}
-
-interface Waiter {
-  readonly resolve: () => void;
-  readonly reject: (error: MqttError) => void;
 }
 
 /**
@@ -45,10 +42,11 @@ export class Lifecycle {
   #run: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
   /** Pause, resume and reconnect take effect one after the other. */
   #commands: Promise<void> = Promise.resolve();
-  #waiters: Waiter[] = [];
+  /** Callers of start, resume and reconnect. */
+  readonly #waiters = new Waiters();
   #connections = 0;
   #failures = 0;
-  #nextServer = 0;
+  readonly #servers: ServerList;
   #assignedClientId: string | undefined;
   #sessionOf: string | undefined;
   #protocolErrors = 0;
@@ -63,6 +61,7 @@ export class Lifecycle {
     this.#host = host;
     this.#emitter = emitter;
     this.#clock = runtime.clock;
+    this.#servers = new ServerList(options.servers, options.followServerReference);
     this.#connector = new Connector(runtime.dial, runtime.clock);
     this.#backoff = new Backoff(options.reconnect, runtime.random);
   }
@@ -133,7 +132,7 @@ export class Lifecycle {
       this.#options = options;
       this.#backoff.configure(options.reconnect);
       this.#backoff.reset();
-      this.#nextServer = 0;
+      this.#servers.configure(options.servers, options.followServerReference);
       this.#launch();
     });
     return this.#connected();
@@ -142,7 +141,7 @@ export class Lifecycle {
   /** Refuses every further command; the run goes on until `end`. */
   close(): void {
     this.#status = EventLoopStatus.Closing;
-    this.#settleWaiters(new MqttClosedError());
+    this.#waiters.settle(new MqttClosedError());
   }
 
   /** Ends the run and the connection for good. */
@@ -163,7 +162,7 @@ export class Lifecycle {
   #connected(): Promise<void> {
     if (this.#status === EventLoopStatus.Connected) return Promise.resolve();
     if (this.isClosed) return Promise.reject(new MqttClosedError());
-    return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }));
+    return this.#waiters.wait();
   }
 
   #launch(): void {
@@ -177,38 +176,33 @@ export class Lifecycle {
 
   async #halt(cause: MqttError, reasonCode: number | undefined): Promise<void> {
     const run = this.#run;
-    this.#settleWaiters(cause);
+    this.#waiters.settle(cause);
     run?.stop.abort(cause);
     await this.#host.disconnect(cause, reasonCode);
     await run?.ended;
   }
 
   async #runUntilStopped(stop: AbortSignal): Promise<void> {
-    let failedInRound = 0;
     for (let attempt = 1; !stop.aborted; attempt++) {
-      const server = this.#options.servers[this.#nextServer % this.#options.servers.length]!;
+      const server = this.#servers.current;
       if (attempt > 1 || this.#status === EventLoopStatus.Reconnecting)
         this.#emitter.emit('reconnecting', { attempt, server: server.label });
       let cause: MqttError;
       try {
         const established = await this.#connector.connect(server, this.#options, this.#identity, stop);
-        failedInRound = 0;
         cause = await this.#use(established, attempt, stop);
         attempt = 0;
         if (stop.aborted) return this.#emitDisconnected(cause, cause.message === RECONNECTS_ON_DEMAND ? 0 : undefined);
         this.#setStatus(EventLoopStatus.Reconnecting);
-        this.#nextServer++;
       } catch (error) {
         if (stop.aborted) return;
         cause = error as MqttError;
         this.#failures++;
-        this.#nextServer++;
-        failedInRound++;
-        if (failedInRound < this.#options.servers.length && classify(cause) !== 'permanent') {
+        const hadTheirTurn = this.#servers.failed(serverReferenceOf(cause));
+        if (!hadTheirTurn && classify(cause) !== 'permanent') {
           this.#emitDisconnected(cause, 0);
           continue;
         }
-        failedInRound = 0;
       }
       if (!(await this.#waitAfter(cause, attempt, stop))) return;
     }
@@ -230,6 +224,7 @@ export class Lifecycle {
     const openedAtMs = this.#clock.now();
     this.#connections++;
     this.#negotiated = negotiated;
+    this.#servers.accepted();
     if (negotiated.clientId !== this.#options.clientId) this.#assignedClientId = negotiated.clientId;
     // Another identifier means another session, whatever the broker has kept under it.
     const sessionPresent =
@@ -238,10 +233,12 @@ export class Lifecycle {
     const ended = this.#host.open(established, sessionPresent);
     this.#setStatus(EventLoopStatus.Connected);
     this.#emitter.emit('connected', { negotiated, sessionPresent: negotiated.sessionPresent, attempt });
-    this.#settleWaiters(undefined);
+    this.#waiters.settle(undefined);
     const cause = await ended;
     this.#negotiated = undefined;
-    this.#backoff.connectionEnded(this.#clock.now() - openedAtMs);
+    const lastedMs = this.#clock.now() - openedAtMs;
+    this.#backoff.connectionEnded(lastedMs);
+    this.#servers.lost(lastedMs >= this.#options.reconnect.stableAfterMs, serverReferenceOf(cause));
     return cause;
   }
 
@@ -257,7 +254,7 @@ export class Lifecycle {
     }
     const delayMs = decision;
     this.#emitDisconnected(cause, delayMs);
-    if (policy === 'always') this.#settleWaiters(undefined);
+    if (policy === 'always') this.#waiters.settle(undefined);
     await sleep(this.#clock, delayMs, stop);
     return !stop.aborted;
   }
@@ -266,17 +263,8 @@ export class Lifecycle {
     const mayStartAgain = this.#connections === 0 && this.#options.reconnect.policy !== 'always';
     this.#run = undefined;
     this.#setStatus(mayStartAgain ? EventLoopStatus.Idle : EventLoopStatus.Closed);
-    this.#settleWaiters(cause);
+    this.#waiters.settle(cause);
     if (this.isClosed) this.#host.gaveUp(cause);
-  }
-
-  #settleWaiters(error: MqttError | undefined): void {
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const waiter of waiters) {
-      if (error === undefined) waiter.resolve();
-      else waiter.reject(error);
-    }
   }
 
   #emitDisconnected(cause: MqttError, willRetryInMs: number | undefined): void {
@@ -296,4 +284,10 @@ export class Lifecycle {
   #setStatus(status: EventLoopStatus): void {
     if (!this.isClosed) this.#status = status;
   }
+}
+
+function serverReferenceOf(cause: MqttError): string | undefined {
+  return cause instanceof MqttServerDisconnectError || cause instanceof MqttConnectionRefusedError
+    ? cause.serverReference
+    : undefined;
 }

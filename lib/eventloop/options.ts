@@ -136,6 +136,12 @@ export interface EventLoopOptions {
   readonly maxPacketBytes?: number | undefined;
   /** Default `after-handler`. */
   readonly acknowledge?: AcknowledgeMode | undefined;
+  /** MQTT 5: go where a server that refuses or disconnects us refers to, with the same credentials. At most five times in a row. Default false. */
+  readonly followServerReference?: boolean | undefined;
+  /** MQTT 5: ask for Response Information, which `negotiated` then shows if the server gives it. Default false. */
+  readonly requestResponseInformation?: boolean | undefined;
+  /** MQTT 5: let the server add reason strings and user properties to any packet. Default true. */
+  readonly requestProblemInformation?: boolean | undefined;
   /** MQTT 5 user properties of CONNECT. */
   readonly userProperties?: UserProperties | undefined;
 }
@@ -186,5 +192,8 @@ export interface ResolvedOptions {
   readonly topicAliases: number;
   readonly maxPacketBytes: number;
   readonly acknowledge: AcknowledgeMode;
+  readonly followServerReference: boolean;
+  readonly requestResponseInformation: boolean;
+  readonly requestProblemInformation: boolean;
   readonly userProperties: UserProperties | undefined;
 }

@@ -13,3 +13,22 @@ export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promi
 export async function rejected(error: unknown): Promise<never> {
   throw error;
 }
+
+/** Promises that settle together. @internal */
+export class Waiters {
+  #waiting: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
+
+  wait(): Promise<void> {
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+  }
+
+  /** Rejects with the error, or resolves when there is none. */
+  settle(error: Error | undefined): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { resolve, reject } of waiting) {
+      if (error === undefined) resolve();
+      else reject(error);
+    }
+  }
+}

@@ -45,6 +45,9 @@ const KNOWN = [
   'topicAliases',
   'maxPacketBytes',
   'acknowledge',
+  'followServerReference',
+  'requestResponseInformation',
+  'requestProblemInformation',
   'userProperties',
 ] as const satisfies readonly (keyof EventLoopOptions)[];
 
@@ -126,6 +129,9 @@ export function resolveOptions(options: EventLoopOptions): ResolvedOptions {
       ['on-receive', 'after-handler', 'manual'] as const,
       'after-handler',
     ),
+    followServerReference: checks.boolean('followServerReference', options.followServerReference, false),
+    requestResponseInformation: checks.boolean('requestResponseInformation', options.requestResponseInformation, false),
+    requestProblemInformation: checks.boolean('requestProblemInformation', options.requestProblemInformation, true),
     userProperties: options.userProperties,
   };
   checks.argument(() => assertUserProperties(options.userProperties, 'userProperties'));

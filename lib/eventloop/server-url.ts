@@ -35,13 +35,17 @@ function parseServer(option: string, url: unknown, checks: OptionChecks): Server
     );
     return undefined;
   }
-  const port = parsed.port === '' ? DEFAULT_PORT : Number(parsed.port);
+  return server(parsed.hostname, parsed.port, userInformation(option, parsed, checks));
+}
+
+function server(hostname: string, portText: string, credentials: Credentials | undefined): Server {
+  const port = portText === '' ? DEFAULT_PORT : Number(portText);
   return Object.freeze({
     // An IPv6 address stands in brackets in a URL and without them elsewhere.
-    host: parsed.hostname.replace(/^\[(.*)\]$/, '$1'),
+    host: hostname.replace(/^\[(.*)\]$/, '$1'),
     port,
-    label: `mqtt://${parsed.hostname}:${port}`,
-    credentials: userInformation(option, parsed, checks),
+    label: `mqtt://${hostname}:${port}`,
+    credentials,
   });
 }
 
@@ -56,6 +60,22 @@ function userInformation(option: string, { username, password }: URL, checks: Op
     checks.report(option, '…', 'percent-encoded user information');
     return undefined;
   }
+}
+
+/**
+ * The first usable entry of a Server Reference: host names or addresses with optional ports, separated by spaces (section 4.11).
+ *
+ * @internal
+ */
+export function parseServerReference(reference: string, credentials: Credentials | undefined): Server | undefined {
+  for (const entry of reference.split(' ')) {
+    const url = `mqtt://${entry}`;
+    if (entry === '' || !URL.canParse(url)) continue;
+    const { hostname, host, port } = new URL(url);
+    // Nothing but host and port: a server must not slip user information into our logs.
+    if (host === entry) return server(hostname, port, credentials);
+  }
+  return undefined;
 }
 
 /** The same credentials, which `inspect`, `JSON.stringify` and loggers see nothing of. @internal */

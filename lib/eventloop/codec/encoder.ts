@@ -29,6 +29,8 @@ export interface ConnectToEncode {
   readonly receiveMaximum: number;
   readonly maxPacketBytes: number;
   readonly topicAliasMaximum: number;
+  readonly requestResponseInformation: boolean;
+  readonly requestProblemInformation: boolean;
   readonly userProperties: UserProperties | undefined;
 }
 
@@ -70,6 +72,9 @@ export function encodeConnect(connect: ConnectToEncode, version: ProtocolVersion
             receiveMaximum: connect.receiveMaximum,
             maximumPacketSize: connect.maxPacketBytes,
             topicAliasMaximum: connect.topicAliasMaximum || undefined,
+            requestResponseInformation: connect.requestResponseInformation || undefined,
+            // The protocol's default is true.
+            requestProblemInformation: connect.requestProblemInformation ? undefined : false,
             userProperties: wireUserProperties(connect.userProperties),
           }),
         }

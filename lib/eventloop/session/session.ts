@@ -241,7 +241,11 @@ export class Session implements PacketSink {
   }
 
   disconnect(reasonCode: number, properties: ReceivedProperties | undefined): never {
-    throw new MqttServerDisconnectError(reasonCode, reasonText(reasonCode, properties?.reasonString));
+    throw new MqttServerDisconnectError(
+      reasonCode,
+      reasonText(reasonCode, properties?.reasonString),
+      properties?.serverReference,
+    );
   }
 
   connack(): never {
