@@ -29,15 +29,18 @@ export class Throttle {
     this.#rates = rates;
   }
 
+  /** Another rate counts from now on: what was sent at the old one may have been due hours from now. */
   configure(rates: ThrottleRates | undefined): void {
+    const { messagesPerSecond, burst, bytesPerSecond } = this.#rates ?? {};
+    if (rates?.messagesPerSecond !== messagesPerSecond || rates?.burst !== burst) this.#messageDueMs = 0;
+    if (rates?.bytesPerSecond !== bytesPerSecond) this.#bytesDueMs = 0;
     this.#rates = rates;
   }
 
   /** Milliseconds until one more message may leave; 0 for now. */
   waitMs(nowMs: number): number {
     if (this.#rates === undefined) return 0;
-    const burstMs = ((this.#rates.burst - 1) * 1000) / this.#rates.messagesPerSecond;
-    const waitMs = Math.max(this.#messageDueMs - burstMs - nowMs, this.#bytesDueMs - nowMs);
+    const waitMs = this.#dueMs(this.#rates) - nowMs;
     if (waitMs <= 0) return 0;
     this.#holding = true;
     return waitMs;
@@ -47,12 +50,18 @@ export class Throttle {
   take(nowMs: number, bytes: number): void {
     if (this.#rates === undefined) return;
     const { messagesPerSecond, bytesPerSecond } = this.#rates;
-    const earliestMs = this.#holding ? nowMs - CATCH_UP_MS : nowMs;
-    this.#messageDueMs = Math.max(this.#messageDueMs, earliestMs) + 1000 / messagesPerSecond;
+    // Late is later than both rates allowed: one rate makes up for nothing while the other holds the message back.
+    const sentMs = this.#holding ? Math.max(this.#dueMs(this.#rates), nowMs - CATCH_UP_MS) : nowMs;
+    this.#messageDueMs = Math.max(this.#messageDueMs, sentMs) + 1000 / messagesPerSecond;
     // A message may leave when the bytes before it are paid for, so one larger than a second's worth leaves too.
     if (bytesPerSecond !== undefined) {
-      this.#bytesDueMs = Math.max(this.#bytesDueMs, earliestMs) + (bytes * 1000) / bytesPerSecond;
+      this.#bytesDueMs = Math.max(this.#bytesDueMs, sentMs) + (bytes * 1000) / bytesPerSecond;
     }
+  }
+
+  /** When the next message may leave. */
+  #dueMs({ messagesPerSecond, burst }: ThrottleRates): number {
+    return Math.max(this.#messageDueMs - ((burst - 1) * 1000) / messagesPerSecond, this.#bytesDueMs);
   }
 
   /** Nothing waits for the throttle any more: time that passes unused earns no credit beyond the burst. */

@@ -96,6 +96,8 @@ export class Session implements PacketSink {
     this.#negotiated = undefined;
     this.isWriteBlocked = false;
     this.#nextSendMs = Infinity;
+    // Without a connection nothing waits for the throttle: an outage must not end in a burst.
+    this.#throttle.idle();
     this.#endThrottling(nowMs);
     this.#acknowledgements.clear();
     this.keepAlive.disconnected();
