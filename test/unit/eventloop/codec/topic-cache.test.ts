@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest';
+import { MqttProtocolError } from '../../../../lib/eventloop/connection-errors.js';
+import { TopicCache } from '../../../../lib/eventloop/codec/topic-cache.js';
+
+describe('the topic cache', () => {
+  test('gives back what was put in, again and again, wherever it lies in the buffer', () => {
+    const cache = new TopicCache();
+    for (const topic of [
+      'a',
+      'a/b',
+      '/',
+      ' ',
+      'ü/雪/😀',
+      '$SYS/x',
+      'x'.repeat(256),
+      'x'.repeat(257),
+      'y'.repeat(65_535),
+    ]) {
+      for (const offset of [0, 3, 0]) expect(decode(cache, topic, offset)).toBe(topic);
+    }
+  });
+
+  test('tells 20 000 topics apart, although it has far fewer places', () => {
+    const cache = new TopicCache();
+    for (let round = 0; round < 2; round++) {
+      for (let i = 0; i < 20_000; i++) {
+        const topic = `plant/${i % 97}/sensor/${i}`;
+        if (decode(cache, topic) !== topic) throw new Error(`${topic} came out as ${decode(cache, topic)}`);
+      }
+    }
+    expect(decode(cache, 'plant/0/sensor/0')).toBe('plant/0/sensor/0');
+  });
+
+  test('tells topics with the same hash apart', () => {
+    // 31 * 'b' + 'A' = 31 * 'a' + '`': the hash is the same for every mixture of these two.
+    const pairs = ['bA', 'a`'];
+    const colliding = pairs.flatMap((one) => pairs.flatMap((two) => pairs.map((three) => one + two + three)));
+    const cache = new TopicCache();
+    for (let round = 0; round < 3; round++) for (const topic of colliding) expect(decode(cache, topic)).toBe(topic);
+  });
+
+  test('tells topics apart that begin alike', () => {
+    const cache = new TopicCache();
+    for (const topic of ['a/b/c', 'a/b', 'a', 'a/b/c/d']) expect(decode(cache, topic)).toBe(topic);
+    for (const topic of ['a/b/c/d', 'a', 'a/b', 'a/b/c']) expect(decode(cache, topic)).toBe(topic);
+  });
+
+  test('is not changed by what happens to the buffer afterwards', () => {
+    const cache = new TopicCache();
+    const buffer = Buffer.from('abc');
+    expect(cache.decode(buffer, 0, 3)).toBe('abc');
+    buffer.fill('x');
+    expect(decode(cache, 'abc')).toBe('abc');
+    expect(cache.decode(buffer, 0, 3)).toBe('xxx');
+  });
+
+  test.each([
+    ['a wildcard +', Buffer.from('a/+'), 0x90],
+    ['a wildcard #', Buffer.from('#'), 0x90],
+    ['NUL', Buffer.from('a\0b'), 0x81],
+    ['a lone continuation byte', Buffer.from([0x61, 0x80]), 0x81],
+    ['a sequence that breaks off', Buffer.from([0x61, 0xe9, 0x9b]), 0x81],
+    ['an overlong form', Buffer.from([0xc0, 0xaf]), 0x81],
+    ['a surrogate', Buffer.from([0xed, 0xa0, 0x80]), 0x81],
+    ['a code point that is none', Buffer.from([0xf5, 0x80, 0x80, 0x80]), 0x81],
+  ])('refuses %s every time, short or long', (_what, bytes, reasonCode) => {
+    const cache = new TopicCache();
+    for (const topic of [bytes, bytes, Buffer.concat([Buffer.alloc(300, 'a'), bytes])]) {
+      const attempt = (): string => cache.decode(topic, 0, topic.length);
+      expect(attempt).toThrow(MqttProtocolError);
+      expect(attempt).toThrow(expect.objectContaining({ reasonCode }));
+    }
+    expect(decode(cache, 'still/works')).toBe('still/works');
+  });
+});
+
+function decode(cache: TopicCache, topic: string, offset = 0): string {
+  const bytes = Buffer.concat([Buffer.alloc(offset, 0xff), Buffer.from(topic), Buffer.from([0xff])]);
+  return cache.decode(bytes, offset, bytes.length - 1);
+}
