@@ -38,6 +38,8 @@ export class SessionHarness {
       settledLater: () => undefined,
       publishDropped: () => undefined,
       subscriptionRefused: () => undefined,
+      authReceived: () => undefined,
+      authReceived: () => undefined,
       throttled: () => undefined,
     });
   }
