@@ -211,8 +211,9 @@ export class Lifecycle {
   readonly #identity = (version: 4 | 5): Identity => {
     const { clean, sessionExpirySeconds, clientId } = this.#options;
     // With a session that outlives the connection, a clean start is wanted once: later connections resume it.
-    const resumes = version === 5 && sessionExpirySeconds > 0 && this.#connections > 0;
-    return { clientId: this.#assignedClientId ?? clientId, clean: clean && !resumes };
+    const ownId = this.#assignedClientId ?? clientId;
+    const resumes = version === 5 && sessionExpirySeconds > 0 && this.#sessionOf === ownId;
+    return { clientId: ownId, clean: clean && !resumes };
   };
 
   async #use(established: Established, attempt: number, stop: AbortSignal): Promise<MqttError> {
