@@ -66,16 +66,7 @@ export class Connector {
         const version = this.#versionFor(server, options);
         step = 'asking for credentials';
         const { username, password } = await resolveCredentials(options.credentials ?? server.credentials, signal);
-        step = 'opening the network connection';
-        const stream = await this.#open(server, signal);
-        step = 'waiting for CONNACK';
-        const connection = new Connection(
-          stream,
-          version,
-          options.maxPacketBytes,
-          options.topicAliasMaximum,
-          this.#clock,
-        );
+        // Before there is a stream that a CONNECT which cannot be encoded would leave open.
         const { clientId, clean } = identity(version);
         const connect = encodeConnect(
           {
@@ -86,6 +77,16 @@ export class Connector {
             password: typeof password === 'string' ? Buffer.from(password) : password && asBuffer(password),
           },
           version,
+        );
+        step = 'opening the network connection';
+        const stream = await this.#open(server, signal);
+        step = 'waiting for CONNACK';
+        const connection = new Connection(
+          stream,
+          version,
+          options.maxPacketBytes,
+          options.topicAliasMaximum,
+          this.#clock,
         );
         const connack = await connection.handshake(connect, signal);
         if (connack.reasonCode === 0) {

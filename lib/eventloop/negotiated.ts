@@ -44,7 +44,7 @@ export function negotiate(
   return Object.freeze({
     protocolVersion,
     server,
-    clientId: properties.assignedClientIdentifier ?? clientId,
+    clientId: properties.assignedClientIdentifier || clientId,
     sessionPresent,
     sessionExpirySeconds: protocolVersion === 5 ? (properties.sessionExpirySeconds ?? options.sessionExpirySeconds) : 0,
     keepAliveSeconds: properties.serverKeepAliveSeconds ?? options.keepAliveSeconds,
