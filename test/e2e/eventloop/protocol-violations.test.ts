@@ -34,7 +34,7 @@ describe('after CONNACK', () => {
     const topics: string[] = [];
     loop.onMessage(({ topic }) => void topics.push(topic));
     const connection = await connect();
-    connection.send(Buffer.from('300400016100' + '4000' + '300400016200', 'hex'));
+    connection.send(Buffer.from('3004000161004000300400016200', 'hex'));
     await expectEnd(connection, 5, 0x81);
     expect(topics).toEqual(['a']);
   });

@@ -39,7 +39,6 @@ export class SessionHarness {
       publishDropped: () => undefined,
       subscriptionRefused: () => undefined,
       authReceived: () => undefined,
-      authReceived: () => undefined,
       throttled: () => undefined,
     });
   }
