@@ -147,7 +147,8 @@ export class Driver implements ConnectionUser {
 
   /** One timer for all: it is moved only forward in time, a call too early costs less than moving it with every packet. */
   #arm(nowMs: number): void {
-    const dueMs = this.#session.dueMs;
+    // A write under way wakes the pump when it completes; till then only the keep alive can be due.
+    const dueMs = this.#connection?.isWriting ? this.#session.keepAlive.dueMs : this.#session.dueMs;
     if (dueMs >= this.#timerDueMs || dueMs === Infinity) return;
     this.#timer?.cancel();
     this.#timerDueMs = dueMs;
