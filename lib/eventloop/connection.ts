@@ -4,8 +4,10 @@ import { Decoder, type PacketSink } from './codec/decoder.js';
 import { encodeDisconnect } from './codec/encoder.js';
 import { Framer } from './codec/framer.js';
 import type { ProtocolVersion } from './codec/packet-types.js';
+import { CONTINUE_AUTHENTICATION } from './codec/reason-codes.js';
 import type { ReceivedProperties } from './codec/property-reader.js';
 import { PacketWriter } from './codec/writer.js';
+import type { Authenticator } from './credentials/authenticator.js';
 import { MqttConnectionError, MqttProtocolError } from './connection-errors.js';
 import { MqttError } from './errors.js';
 
@@ -18,6 +20,13 @@ export interface Connack {
   /** Of MQTT 5 on both versions. */
   readonly reasonCode: number;
   readonly properties: ReceivedProperties;
+}
+
+/** What our DISCONNECT says. @internal */
+export interface Farewell {
+  readonly reasonCode: number;
+  /** MQTT 5: replaces the session expiry of CONNECT. */
+  readonly sessionExpirySeconds?: number | undefined;
 }
 
 /** Who uses an open connection. @internal */
@@ -51,6 +60,7 @@ export class Connection {
   readonly #decoder: Decoder;
   #user: ConnectionUser | undefined;
   #connack: Connack | undefined;
+  #authenticator: Authenticator | undefined;
   #onHandshake: ((outcome: Connack | MqttError) => void) | undefined;
   #writing = false;
   #paused = false;
@@ -88,8 +98,9 @@ export class Connection {
   }
 
   /** Sends CONNECT and waits for CONNACK, accepting or refusing. */
-  handshake(connect: Buffer, signal: AbortSignal): Promise<Connack> {
+  handshake(connect: Buffer, authenticator: Authenticator | undefined, signal: AbortSignal): Promise<Connack> {
     return new Promise((resolve, reject) => {
+      this.#authenticator = authenticator;
       const onAbort = (): void => this.fail(signal.reason as MqttError);
       this.#onHandshake = (outcome) => {
         this.#onHandshake = undefined;
@@ -141,10 +152,10 @@ export class Connection {
   }
 
   /** Ends the connection on purpose: DISCONNECT is the last packet [MQTT-3.14.4-1], then both sides close. */
-  disconnect(cause: MqttError, reasonCode: number | undefined): Promise<void> {
+  disconnect(cause: MqttError, farewell: Farewell | undefined): Promise<void> {
     if (this.hasEnded) return Promise.resolve();
     this.#end(cause);
-    return this.#close(reasonCode === undefined ? undefined : encodeDisconnect(reasonCode, this.#version));
+    return this.#close(farewell && encodeDisconnect(farewell.reasonCode, this.#version, farewell.sessionExpirySeconds));
   }
 
   #end(cause: MqttError): void {
@@ -201,19 +212,35 @@ export class Connection {
     return true;
   }
 
-  /** Until CONNACK the framer lets nothing else through but AUTH, which we have not asked for. */
+  #challenged(reasonCode: number, properties: ReceivedProperties | undefined): void {
+    const authenticator = this.#authenticator;
+    if (authenticator === undefined) throw unaskedAuth();
+    if (reasonCode !== CONTINUE_AUTHENTICATION) unexpected('AUTH with success before CONNACK');
+    authenticator.assertMethod(properties);
+    authenticator.answer(properties).then(
+      (auth) => this.hasEnded || this.#stream.write(auth),
+      (error: MqttError) => this.fail(error),
+    );
+  }
+
+  /** Until CONNACK the framer lets nothing else through but AUTH. */
   readonly #handshakeSink: PacketSink = {
     connack: (sessionPresent, reasonCode, properties = {}) => {
       this.#connack = { sessionPresent, reasonCode, properties };
       this.#onHandshake?.(this.#connack);
     },
-    auth: () => unexpected('AUTH without an authentication method in CONNECT [MQTT-4.12.0-6]'),
+    auth: (reasonCode, properties) => this.#challenged(reasonCode, properties),
     publish: () => unexpected('PUBLISH before CONNACK'),
     acknowledgement: () => unexpected('an acknowledgement before CONNACK'),
     subscriptionAcknowledgement: () => unexpected('SUBACK before CONNACK'),
     pingresp: () => unexpected('PINGRESP before CONNACK'),
     disconnect: () => unexpected('DISCONNECT before CONNACK'),
   };
+}
+
+/** The server may not begin an enhanced authentication. @internal */
+export function unaskedAuth(): MqttProtocolError {
+  return new MqttProtocolError('AUTH that nobody asked for [MQTT-4.12.0-6]');
 }
 
 function unexpected(what: string): never {

@@ -5,6 +5,7 @@ import { asBuffer, encodeConnect } from './codec/encoder.js';
 import type { ProtocolVersion } from './codec/packet-types.js';
 import { reasonText } from './codec/reason-codes.js';
 import { Connection, type Connack } from './connection.js';
+import { Authenticator } from './credentials/authenticator.js';
 import { resolveCredentials } from './credentials/resolve-credentials.js';
 import {
   MqttConnectTimeoutError,
@@ -66,6 +67,8 @@ export class Connector {
         const version = this.#versionFor(server, options);
         step = 'asking for credentials';
         const { username, password } = await resolveCredentials(options.credentials ?? server.credentials, signal);
+        const authenticator = options.authentication && new Authenticator(options.authentication);
+        const authenticationData = authenticator && (await untilAborted(authenticator.start(), signal));
         // Before there is a stream that a CONNECT which cannot be encoded would leave open.
         const { clientId, clean } = identity(version);
         const connect = encodeConnect(
@@ -74,6 +77,8 @@ export class Connector {
             clientId,
             clean,
             username,
+            authenticationMethod: authenticator?.method,
+            authenticationData,
             password: typeof password === 'string' ? Buffer.from(password) : password && asBuffer(password),
           },
           version,
@@ -88,14 +93,14 @@ export class Connector {
           options.topicAliasMaximum,
           this.#clock,
         );
-        const connack = await connection.handshake(connect, signal);
+        const connack = await connection.handshake(connect, authenticator, signal);
         if (connack.reasonCode === 0) {
           if (connack.sessionPresent && clean) throw unwantedSession(connection);
+          await accept(connection, connack, authenticator, signal);
           return { connection, negotiated: negotiate(options, version, server.label, clientId, connack) };
         }
         connection.fail(refusal(server, connack));
-        const fallsBack =
-          connack.reasonCode === UNSUPPORTED_PROTOCOL_VERSION && version === 5 && options.protocolVersion === 'auto';
+        const fallsBack = connack.reasonCode === UNSUPPORTED_PROTOCOL_VERSION && version === 5 && mayFallBack(options);
         if (!fallsBack) throw refusal(server, connack);
         this.#speaksOnly311.add(server.label);
       }
@@ -120,6 +125,28 @@ export class Connector {
       closeLate();
       throw error;
     });
+  }
+}
+
+/** MQTT 3.1.1 has no enhanced authentication, and going without it would be no fallback. */
+function mayFallBack({ protocolVersion, authentication }: ResolvedOptions): boolean {
+  return protocolVersion === 'auto' && authentication === undefined;
+}
+
+/** Lets the user's authentication judge the server that has accepted us. */
+async function accept(
+  connection: Connection,
+  { properties }: Connack,
+  authenticator: Authenticator | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  if (authenticator === undefined) return;
+  try {
+    authenticator.assertMethod(properties);
+    await untilAborted(authenticator.verify(properties), signal);
+  } catch (error) {
+    connection.fail(error as MqttError);
+    throw error;
   }
 }
 

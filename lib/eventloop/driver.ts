@@ -1,6 +1,6 @@
 import type { Clock, Timer } from './clock.js';
 import type { PacketSink } from './codec/decoder.js';
-import type { Connection, ConnectionUser } from './connection.js';
+import type { Connection, ConnectionUser, Farewell } from './connection.js';
 import type { Established } from './connector.js';
 import { MqttKeepAliveTimeoutError } from './connection-errors.js';
 import type { MqttError } from './errors.js';
@@ -58,9 +58,20 @@ export class Driver implements ConnectionUser {
     });
   }
 
-  /** DISCONNECT with this reason, or none at all, and the end of the connection. */
-  async disconnect(cause: MqttError, reasonCode: number | undefined): Promise<void> {
-    await this.#connection?.disconnect(cause, reasonCode);
+  /** Our DISCONNECT, or none at all, and the end of the connection. */
+  async disconnect(cause: MqttError, farewell: Farewell | undefined): Promise<void> {
+    await this.#connection?.disconnect(cause, farewell);
+  }
+
+  /** Sends an AUTH packet. */
+  send(packet: Buffer): void {
+    this.#session.sendAuth(packet);
+    this.wake();
+  }
+
+  /** Ends the connection because of something on our side. */
+  fail(cause: MqttError): void {
+    this.#connection?.fail(cause);
   }
 
   /** Something may have become possible. */

@@ -1,7 +1,7 @@
 import { systemClock, type Clock } from './clock.js';
 import { Driver } from './driver.js';
 import { Emitter } from './emitter.js';
-import { MqttArgumentError, MqttClosedError, type MqttError } from './errors.js';
+import { MqttArgumentError, MqttClosedError, MqttStateError, type MqttError } from './errors.js';
 import { EventLoopStatus, type EventLoopEvents } from './events.js';
 import { Lifecycle } from './lifecycle.js';
 import { MessageConsumers } from './message-consumers.js';
@@ -19,16 +19,14 @@ import type {
 import type { Negotiated } from './negotiated.js';
 import { dialTcp } from './network/tcp.js';
 import type { EventLoopOptions, ResolvedOptions } from './options.js';
-import { assertOperationOptions, publishRequest, subscribeRequest, unsubscribeRequest } from './requests.js';
+import { Requests } from './requests.js';
 import { randomClientId, resolveOptions } from './resolve-options.js';
 import { Admission } from './admission/request-queue.js';
-import type { Operation } from './session/operation.js';
-import type { PublishExchange } from './session/publish-exchange.js';
 import { Session } from './session/session.js';
-import type { SubscriptionExchange } from './session/subscription-exchange.js';
+import { Reauthentication } from './reauthentication.js';
 import { rejected } from './promises.js';
 import type { EventLoopRuntime } from './runtime.js';
-import { shutDown, type ShutdownOptions, type ShutdownResult } from './shutdown.js';
+import { assertShutdownOptions, shutDown, type ShutdownOptions, type ShutdownResult } from './shutdown.js';
 import { collectStats, type EventLoopStats } from './stats.js';
 import { assertTopicFilter } from './topics.js';
 
@@ -53,6 +51,8 @@ export class EventLoop {
   readonly #consumers = new MessageConsumers((message) => this.#session.incoming.drop(message, 'no-consumer'));
   readonly #session: Session;
   readonly #driver: Driver;
+  readonly #requests: Requests;
+  readonly #reauthentication: Reauthentication;
   readonly #lifecycle: Lifecycle;
   /** As given, to be merged with what `reconnect` brings. */
   #given: EventLoopOptions;
@@ -74,14 +74,18 @@ export class EventLoop {
         this.#emitter.emit('message-dropped', { direction: 'outgoing', topic, qos, reason }),
       subscriptionRefused: (filter, reasonCode, reason) =>
         this.#emitter.emit('subscription-refused', { filter, reasonCode, reason }),
+      authReceived: (reasonCode, properties) => this.#reauthentication.received(reasonCode, properties),
       throttled: (waitMs) => this.#emitter.emit('throttled', { waitMs, queued: this.#session.outgoing.queue.size }),
     });
     this.#driver = new Driver(this.#session, this.#clock);
+    this.#reauthentication = new Reauthentication(this.#driver);
+    this.#emitter.on('disconnected', ({ cause }) => this.#reauthentication.disconnected(cause));
+    this.#requests = new Requests(this.#session, this.#driver, this.#clock, this.#options.maxPacketBytes);
     this.#lifecycle = new Lifecycle(
       this.#options,
       {
         open: (established, sessionPresent) => this.#driver.open(established, sessionPresent),
-        disconnect: (cause, reasonCode) => this.#driver.disconnect(cause, reasonCode),
+        disconnect: (cause, farewell) => this.#driver.disconnect(cause, farewell),
         gaveUp: (cause) => this.#gaveUp(cause),
       },
       this.#emitter,
@@ -124,8 +128,9 @@ export class EventLoop {
    */
   publish(topic: string, payload: Uint8Array | string, options?: PublishOptions): Promise<PublishResult> {
     try {
-      const exchange = this.#request(topic, payload, options);
-      this.#offer(exchange);
+      this.#assertOpen();
+      const exchange = this.#requests.publish(topic, payload, options);
+      this.#requests.offer(exchange);
       return exchange.completed;
     } catch (error) {
       return rejected(error);
@@ -139,8 +144,9 @@ export class EventLoop {
    * @throws as `publish`, for what happens before the queue took it
    */
   async enqueue(topic: string, payload: Uint8Array | string, options?: PublishOptions): Promise<Delivery> {
-    const exchange = this.#request(topic, payload, options);
-    this.#offer(exchange);
+    this.#assertOpen();
+    const exchange = this.#requests.publish(topic, payload, options);
+    this.#requests.offer(exchange);
     if (exchange.admission !== Admission.Waiting)
       return exchange.settled ? exchange.completed.then(() => exchange) : exchange;
     return new Promise((resolve, reject) => {
@@ -156,9 +162,10 @@ export class EventLoop {
    * @throws MqttArgumentError, MqttPacketTooLargeError, MqttClosedError
    */
   tryEnqueue(topic: string, payload: Uint8Array | string, options?: PublishOptions): Delivery | undefined {
-    const exchange = this.#request(topic, payload, options);
+    this.#assertOpen();
+    const exchange = this.#requests.publish(topic, payload, options);
     if (!this.#session.outgoing.queue.hasRoomFor(exchange.bytes)) return undefined;
-    this.#offer(exchange);
+    this.#requests.offer(exchange);
     return exchange;
   }
 
@@ -175,13 +182,13 @@ export class EventLoop {
     options: SubscribeRequestOptions = {},
   ): Promise<SubscribeResult> {
     this.#assertOpen();
-    return this.#offerSubscription(subscribeRequest(filter, options), options);
+    return this.#requests.subscribe(filter, options);
   }
 
   /** @throws MqttRefusedError, MqttArgumentError, MqttQueueFullError, MqttTimeoutError, MqttAbortError, MqttClosedError */
   async unsubscribe(filters: string | readonly string[], options: OperationOptions = {}): Promise<void> {
     this.#assertOpen();
-    return this.#offerSubscription(unsubscribeRequest(filters), options);
+    return this.#requests.unsubscribe(filters, options);
   }
 
   /**
@@ -236,14 +243,32 @@ export class EventLoop {
     };
     this.#options = resolved;
     this.#session.configure(resolved);
+    this.#requests.configure(resolved.maxPacketBytes);
     return this.#lifecycle.reconnect(resolved);
   }
 
   /**
-   * Closes for good, in order: refuses new requests, lets handlers finish, drains queue and window, sends DISCONNECT, closes the
-   * connection, settles whatever is left with {@link MqttClosedError}. Never rejects; a second call returns the first result.
+   * MQTT 5: proves again who we are, with the `authentication` option, without a new connection; before a token expires, say.
+   *
+   * @throws MqttStateError without that option or a connection, MqttConnectionError when the connection ends meanwhile
    */
-  shutdown(options: ShutdownOptions = {}): Promise<ShutdownResult> {
+  async reauthenticate(): Promise<void> {
+    this.#assertOpen();
+    const { authentication } = this.#options;
+    if (authentication === undefined) throw new MqttStateError('re-authentication needs the option authentication');
+    if (this.negotiated === undefined)
+      throw new MqttStateError('re-authentication needs a connection, and there is none now');
+    return this.#reauthentication.begin(authentication);
+  }
+
+  /**
+   * Closes for good, in order: refuses new requests, lets handlers finish, drains queue and window, sends DISCONNECT, closes the
+   * connection, settles whatever is left with {@link MqttClosedError}. A second call returns the first result.
+   *
+   * @throws MqttArgumentError before anything is done
+   */
+  async shutdown(options: ShutdownOptions = {}): Promise<ShutdownResult> {
+    assertShutdownOptions(options, this.#options.sessionExpirySeconds);
     return (this.#shutdown ??= this.#shutDown(options));
   }
 
@@ -266,32 +291,6 @@ export class EventLoop {
     this.#session.close((delivery) => new MqttClosedError(delivery, cause === undefined ? undefined : { cause }));
     this.#consumers.close();
     this.#emitter.emit('closed', { cause });
-  }
-
-  #request(topic: string, payload: Uint8Array | string, options: PublishOptions | undefined): PublishExchange {
-    this.#assertOpen();
-    const exchange = publishRequest(topic, payload, options, this.#options.maxPacketBytes, this.#session.counters);
-    if (options !== undefined) this.#limit(exchange, options, () => this.#session.outgoing.queue.remove(exchange));
-    return exchange;
-  }
-
-  #offer(exchange: PublishExchange): void {
-    if (exchange.settled) return;
-    this.#session.outgoing.queue.offer(exchange);
-    this.#driver.wake();
-  }
-
-  #offerSubscription<R>(exchange: SubscriptionExchange & Operation<R>, options: OperationOptions): Promise<R> {
-    this.#limit(exchange, options, () => this.#session.subscriptions.withdraw(exchange));
-    if (!exchange.settled) this.#session.subscriptions.offer(exchange);
-    this.#driver.wake();
-    return exchange.completed;
-  }
-
-  #limit<R>(operation: Operation<R>, options: OperationOptions, withdraw: () => void): void {
-    if (options.signal === undefined && options.timeoutMs === undefined) return;
-    assertOperationOptions(options);
-    operation.limit(options, this.#clock, withdraw);
   }
 
   #assertOpen(): void {

@@ -1,4 +1,5 @@
 export { systemClock, type Clock, type Timer } from './clock.js';
+export type { Authentication, AuthenticationData } from './credentials/authentication.js';
 export type { Credentials, CredentialsProvider } from './credentials/credentials.js';
 export * from './connection-errors.js';
 export {

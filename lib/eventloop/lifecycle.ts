@@ -1,4 +1,5 @@
 import { sleep, type Clock } from './clock.js';
+import type { Farewell } from './connection.js';
 import { Connector, type Established, type Identity } from './connector.js';
 import type { Emitter } from './emitter.js';
 import { MqttConnectionRefusedError, MqttProtocolError, MqttServerDisconnectError } from './connection-errors.js';
@@ -12,14 +13,14 @@ import { classify } from './reconnect/classify.js';
 import { Waiters } from './promises.js';
 import { ServerList } from './server-list.js';
 
-const NORMAL_DISCONNECTION = 0x00;
+const NORMALLY: Farewell = { reasonCode: 0x00 };
 const RECONNECTS_ON_DEMAND = 'the event loop reconnects on demand';
 
 /** What the lifecycle drives. @internal */
 export interface LifecycleHost {
   /** Takes an accepted connection over. @returns why it ended, when it has */
   open(established: Established, sessionPresent: boolean): Promise<MqttError>;
-  disconnect(cause: MqttError, reasonCode: number | undefined): Promise<void>;
+  disconnect(cause: MqttError, farewell: Farewell | undefined): Promise<void>;
   /** No connection will be made any more. */
   gaveUp(cause: MqttError): void;
 }
@@ -109,7 +110,7 @@ export class Lifecycle {
   async pause(): Promise<void> {
     await this.#command(async () => {
       if (this.#status === EventLoopStatus.Paused) return;
-      await this.#halt(new MqttStateError('the event loop was paused'), NORMAL_DISCONNECTION);
+      await this.#halt(new MqttStateError('the event loop was paused'), NORMALLY);
       this.#setStatus(EventLoopStatus.Paused);
       this.#emitter.emit('paused', undefined);
     });
@@ -127,7 +128,7 @@ export class Lifecycle {
   /** Connects anew with these options, whatever it was doing. */
   async reconnect(options: ResolvedOptions): Promise<void> {
     await this.#command(async () => {
-      await this.#halt(new MqttStateError(RECONNECTS_ON_DEMAND), NORMAL_DISCONNECTION);
+      await this.#halt(new MqttStateError(RECONNECTS_ON_DEMAND), NORMALLY);
       if (options.clientId !== this.#options.clientId) this.#assignedClientId = undefined;
       this.#options = options;
       this.#backoff.configure(options.reconnect);
@@ -145,8 +146,8 @@ export class Lifecycle {
   }
 
   /** Ends the run and the connection for good. */
-  async end(cause: MqttError, reasonCode: number | undefined): Promise<void> {
-    await this.#halt(cause, reasonCode);
+  async end(cause: MqttError, farewell: Farewell | undefined): Promise<void> {
+    await this.#halt(cause, farewell);
     this.#status = EventLoopStatus.Closed;
   }
 
@@ -174,11 +175,11 @@ export class Lifecycle {
     this.#run = { stop, ended };
   }
 
-  async #halt(cause: MqttError, reasonCode: number | undefined): Promise<void> {
+  async #halt(cause: MqttError, farewell: Farewell | undefined): Promise<void> {
     const run = this.#run;
     this.#waiters.settle(cause);
     run?.stop.abort(cause);
-    await this.#host.disconnect(cause, reasonCode);
+    await this.#host.disconnect(cause, farewell);
     await run?.ended;
   }
 
@@ -219,7 +220,7 @@ export class Lifecycle {
   async #use(established: Established, attempt: number, stop: AbortSignal): Promise<MqttError> {
     const { negotiated, connection } = established;
     if (stop.aborted) {
-      await connection.disconnect(stop.reason as MqttError, NORMAL_DISCONNECTION);
+      await connection.disconnect(stop.reason as MqttError, NORMALLY);
       throw stop.reason;
     }
     const openedAtMs = this.#clock.now();

@@ -1,3 +1,4 @@
+import type { Authentication } from './credentials/authentication.js';
 import type { Credentials, CredentialsProvider } from './credentials/credentials.js';
 import type { MqttError } from './errors.js';
 import type { PublishProperties, QoS, UserProperties } from './messages.js';
@@ -106,6 +107,8 @@ export interface EventLoopOptions {
   readonly connectTimeoutMs?: number | undefined;
   /** User name and password, or a function that is asked for them before every attempt. */
   readonly credentials?: Credentials | CredentialsProvider | undefined;
+  /** MQTT 5 enhanced authentication. With it there is no falling back to MQTT 3.1.1. */
+  readonly authentication?: Authentication | undefined;
   readonly will?: Will | undefined;
   readonly reconnect?: ReconnectOptions | undefined;
   /** Unacknowledged QoS 1/2 publishes, 1 to 65 519. The server's Receive Maximum can lower it. Default 100. */
@@ -166,6 +169,7 @@ export interface ResolvedOptions {
   readonly pingTimeoutMs: number | undefined;
   readonly connectTimeoutMs: number;
   readonly credentials: Credentials | CredentialsProvider | undefined;
+  readonly authentication: Authentication | undefined;
   readonly will: (Will & { readonly payload: Buffer; readonly qos: QoS; readonly retain: boolean }) | undefined;
   readonly reconnect: Required<Omit<ReconnectOptions, 'retry'>> &
     Pick<ReconnectOptions, 'retry'> & {

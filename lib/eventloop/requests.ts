@@ -1,13 +1,84 @@
+import type { Clock } from './clock.js';
+import type { Driver } from './driver.js';
 import { encodePublishProperties, assertUserProperties, asBuffer, isInteger } from './codec/encoder.js';
 import { MqttArgumentError, MqttPacketTooLargeError } from './errors.js';
-import type { OperationOptions, PublishOptions, SubscribeOptions, SubscribeRequestOptions } from './messages.js';
+import type {
+  OperationOptions,
+  PublishOptions,
+  SubscribeOptions,
+  SubscribeRequestOptions,
+  SubscribeResult,
+} from './messages.js';
 import type { Counters } from './session/counters.js';
 import { PublishExchange } from './session/publish-exchange.js';
-import { SubscribeExchange, UnsubscribeExchange } from './session/subscription-exchange.js';
+import type { Operation } from './session/operation.js';
+import type { Session } from './session/session.js';
+import { SubscribeExchange, UnsubscribeExchange, type SubscriptionExchange } from './session/subscription-exchange.js';
 import { assertTopicFilter, assertTopicName } from './topics.js';
 
 const LARGEST_SUBSCRIPTION_IDENTIFIER = 268_435_455;
 const NO_OPTIONS: PublishOptions = {};
+
+/**
+ * The way in for everything a caller asks for: checked, limited by signal and timeout, handed to the session.
+ *
+ * @internal
+ */
+export class Requests {
+  readonly #session: Session;
+  readonly #driver: Driver;
+  readonly #clock: Clock;
+  #maxPacketBytes: number;
+
+  constructor(session: Session, driver: Driver, clock: Clock, maxPacketBytes: number) {
+    this.#session = session;
+    this.#driver = driver;
+    this.#clock = clock;
+    this.#maxPacketBytes = maxPacketBytes;
+  }
+
+  configure(maxPacketBytes: number): void {
+    this.#maxPacketBytes = maxPacketBytes;
+  }
+
+  /** @throws MqttArgumentError, MqttPacketTooLargeError */
+  publish(topic: string, payload: Uint8Array | string, options: PublishOptions | undefined): PublishExchange {
+    const exchange = publishRequest(topic, payload, options, this.#maxPacketBytes, this.#session.counters);
+    if (options !== undefined) this.#limit(exchange, options, () => this.#session.outgoing.queue.remove(exchange));
+    return exchange;
+  }
+
+  /** Hands a publish to the queue; what has failed already stays out. */
+  offer(exchange: PublishExchange): void {
+    if (exchange.settled) return;
+    this.#session.outgoing.queue.offer(exchange);
+    this.#driver.wake();
+  }
+
+  subscribe(
+    filter: string | Readonly<Record<string, SubscribeOptions>>,
+    options: SubscribeRequestOptions,
+  ): Promise<SubscribeResult> {
+    return this.#offerSubscription(subscribeRequest(filter, options), options);
+  }
+
+  unsubscribe(filters: string | readonly string[], options: OperationOptions): Promise<void> {
+    return this.#offerSubscription(unsubscribeRequest(filters), options);
+  }
+
+  #offerSubscription<R>(exchange: SubscriptionExchange & Operation<R>, options: OperationOptions): Promise<R> {
+    this.#limit(exchange, options, () => this.#session.subscriptions.withdraw(exchange));
+    if (!exchange.settled) this.#session.subscriptions.offer(exchange);
+    this.#driver.wake();
+    return exchange.completed;
+  }
+
+  #limit<R>(operation: Operation<R>, options: OperationOptions, withdraw: () => void): void {
+    if (options.signal === undefined && options.timeoutMs === undefined) return;
+    assertOperationOptions(options);
+    operation.limit(options, this.#clock, withdraw);
+  }
+}
 
 /**
  * Turns the arguments of a publish into an exchange.
@@ -97,8 +168,8 @@ export function unsubscribeRequest(filters: string | readonly string[]): Unsubsc
   return new UnsubscribeExchange(list);
 }
 
-/** @throws MqttArgumentError naming field, value and cure. @internal */
-export function assertOperationOptions({ signal, timeoutMs }: OperationOptions): void {
+/** @throws MqttArgumentError naming field, value and cure */
+function assertOperationOptions({ signal, timeoutMs }: OperationOptions): void {
   if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs > 0)) {
     throw new MqttArgumentError('timeoutMs', timeoutMs, 'a positive number of milliseconds; leave it out for no limit');
   }

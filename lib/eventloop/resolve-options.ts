@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { asBuffer, assertPublishProperties, assertUserProperties } from './codec/encoder.js';
+import type { Authentication } from './credentials/authentication.js';
 import { credentialsProblem } from './credentials/resolve-credentials.js';
 import type { Credentials, CredentialsProvider } from './credentials/credentials.js';
 import { OptionChecks } from './option-checks.js';
@@ -29,6 +30,7 @@ const KNOWN = [
   'pingTimeoutMs',
   'connectTimeoutMs',
   'credentials',
+  'authentication',
   'will',
   'reconnect',
   'inflight',
@@ -86,6 +88,7 @@ export function resolveOptions(options: EventLoopOptions): ResolvedOptions {
         : checks.number('pingTimeoutMs', options.pingTimeoutMs, 1, HOUR_MS, 1),
     connectTimeoutMs: checks.number('connectTimeoutMs', options.connectTimeoutMs, 1, HOUR_MS, 10_000),
     credentials: resolveCredentialsOption(options.credentials, checks),
+    authentication: resolveAuthentication(options, checks),
     will: resolveWill(options.will, checks),
     reconnect: resolveReconnect(options.reconnect ?? {}, checks),
     inflight: checks.integer('inflight', options.inflight, 1, UINT16 - RESERVED_IDS, 100),
@@ -166,6 +169,23 @@ function resolveCredentialsOption(
   if (problem === undefined) return hidden(credentials as Credentials);
   checks.report('credentials', '…', `{ username, password } or a function that returns them, not ${problem}`);
   return undefined;
+}
+
+function resolveAuthentication(
+  { authentication, protocolVersion }: EventLoopOptions,
+  checks: OptionChecks,
+): Authentication | undefined {
+  if (authentication === undefined) return undefined;
+  const { method, start, answer, verify } = (authentication ?? {}) as Partial<Authentication>;
+  const isProvider =
+    typeof start === 'function' &&
+    typeof answer === 'function' &&
+    (verify === undefined || typeof verify === 'function');
+  if (!isProvider) checks.report('authentication', '…', '{ method, start(), answer(challenge), verify?(data) }');
+  checks.argument(() => assertText(method, 'authentication.method'));
+  if (protocolVersion === 4)
+    checks.report('protocolVersion', protocolVersion, '5 or "auto" with authentication: MQTT 3.1.1 has none');
+  return authentication;
 }
 
 function resolveWill(will: Will | undefined, checks: OptionChecks): ResolvedOptions['will'] {

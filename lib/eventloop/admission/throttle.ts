@@ -11,6 +11,9 @@ export interface ThrottleRates {
  */
 const CATCH_UP_MS = 250;
 
+/** Due times are sums of fractions. A wait this short is their rounding: a timer for it could fire at the very same instant, for ever. */
+const ROUNDING_MS = 1e-6;
+
 /**
  * Spaces messages evenly by their theoretical sending times (the generic cell rate algorithm), which needs no timer per
  * message and is exact from 0.001 to millions a second. It lives as long as the loop: a reconnect does not refill it.
@@ -41,7 +44,7 @@ export class Throttle {
   waitMs(nowMs: number): number {
     if (this.#rates === undefined) return 0;
     const waitMs = this.#dueMs(this.#rates) - nowMs;
-    if (waitMs <= 0) return 0;
+    if (waitMs <= ROUNDING_MS) return 0;
     this.#holding = true;
     return waitMs;
   }

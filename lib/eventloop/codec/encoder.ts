@@ -32,6 +32,8 @@ export interface ConnectToEncode {
   readonly requestResponseInformation: boolean;
   readonly requestProblemInformation: boolean;
   readonly userProperties: UserProperties | undefined;
+  readonly authenticationMethod: string | undefined;
+  readonly authenticationData: Buffer | undefined;
 }
 
 /** @internal */
@@ -76,6 +78,8 @@ export function encodeConnect(connect: ConnectToEncode, version: ProtocolVersion
             // The protocol's default is true.
             requestProblemInformation: connect.requestProblemInformation ? undefined : false,
             userProperties: wireUserProperties(connect.userProperties),
+            authenticationMethod: connect.authenticationMethod,
+            authenticationData: connect.authenticationData,
           }),
         }
       : {}),
@@ -119,9 +123,20 @@ export function encodeUnsubscribe(id: number, filters: readonly string[], versio
   return encode({ cmd: 'unsubscribe', messageId: id, unsubscriptions: [...filters] }, version);
 }
 
-/** MQTT 3.1.1 has no reasons. @internal */
-export function encodeDisconnect(reasonCode: number, version: ProtocolVersion): Buffer {
-  return encode({ cmd: 'disconnect', ...(version === 5 ? { reasonCode } : {}) }, version);
+/** MQTT 3.1.1 has no reasons, and no session expiry. @internal */
+export function encodeDisconnect(reasonCode: number, version: ProtocolVersion, sessionExpirySeconds?: number): Buffer {
+  if (version === 4) return encode({ cmd: 'disconnect' }, version);
+  const properties = defined({ sessionExpiryInterval: sessionExpirySeconds });
+  return encode({ cmd: 'disconnect', reasonCode, properties }, version);
+}
+
+/** @internal */
+export function encodeAuth(
+  reasonCode: number,
+  authenticationMethod: string,
+  authenticationData: Buffer | undefined,
+): Buffer {
+  return encode({ cmd: 'auth', reasonCode, properties: defined({ authenticationMethod, authenticationData }) }, 5);
 }
 
 /**

@@ -1,5 +1,10 @@
 import { PacketType } from './packet-types.js';
 
+/** @internal */
+export const CONTINUE_AUTHENTICATION = 0x18;
+/** @internal */
+export const RE_AUTHENTICATE = 0x19;
+
 const reasons: Readonly<Record<number, string>> = {
   0x00: 'success',
   0x01: 'granted QoS 1',

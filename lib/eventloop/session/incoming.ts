@@ -65,6 +65,8 @@ export class IncomingMessages implements MessageOwner {
   #unsettledQos0 = 0;
   #unsettledQos0Bytes = 0;
   #closed = false;
+  /** The server has ignored our Receive Maximum before: from then on it is held back as one of MQTT 3.1.1 is. */
+  #serverOverruns = false;
 
   constructor(limits: IncomingLimits, acknowledgements: AcknowledgementLane, counters: Counters, hooks: IncomingHooks) {
     this.#limits = limits;
@@ -118,13 +120,13 @@ export class IncomingMessages implements MessageOwner {
     return (
       (this.#limits.incomingOverflow === 'backpressure' && this.#isQos0Full()) ||
       // MQTT 3.1.1 has no Receive Maximum: the socket has to carry the message.
-      (this.#version === 4 && this.#ledger.size >= this.#limits.receiveMaximum)
+      ((this.#version === 4 || this.#serverOverruns) && this.#ledger.size >= this.#limits.receiveMaximum)
     );
   }
 
   /**
-   * @throws MqttProtocolError when the server exceeds our Receive Maximum [MQTT-3.3.4-9]
-   * @throws MqttConnectionError when an MQTT 3.1.1 server floods us while we cannot stop reading
+   * @throws MqttProtocolError when the server exceeds our Receive Maximum for the first time [MQTT-3.3.4-9]
+   * @throws MqttConnectionError when a server without Receive Maximum floods us while we cannot stop reading
    */
   receive(packet: PublishPacket, outgoingWaits: boolean): void {
     this.#counters.messagesReceived++;
@@ -181,7 +183,8 @@ export class IncomingMessages implements MessageOwner {
       if (known !== undefined) return this.#repeated(known);
     }
     if (this.#closed) return;
-    if (this.#version === 5 && this.#quotaUsed >= this.#limits.receiveMaximum) {
+    if (this.#version === 5 && this.#quotaUsed >= this.#limits.receiveMaximum && !this.#serverOverruns) {
+      this.#serverOverruns = true;
       throw new MqttProtocolError(
         `more than ${this.#limits.receiveMaximum} unacknowledged messages [MQTT-3.3.4-9]`,
         RECEIVE_MAXIMUM_EXCEEDED,

@@ -30,6 +30,8 @@ export interface SessionOptions extends RequestQueueLimits, IncomingLimits {
 export interface SessionHooks extends IncomingHooks {
   publishDropped(exchange: PublishExchange, policy: 'drop-oldest' | 'drop-newest'): void;
   subscriptionRefused: OnRefused;
+  /** May throw an {@link MqttError}, which ends the connection. */
+  authReceived(reasonCode: number, properties: ReceivedProperties | undefined): void;
   /** The throttle starts to hold requests back. */
   throttled(waitMs: number): void;
 }
@@ -54,6 +56,8 @@ export class Session implements PacketSink {
   #pingTimeoutMs: number | undefined;
   #negotiated: Negotiated | undefined;
   #epoch = 0;
+  /** AUTH packets on their way out; one at a time, as the exchange goes to and fro. */
+  #auths: Buffer[] = [];
   /** QoS 0 publishes of the present write. */
   #written: PublishExchange[] = [];
   #throttledSinceMs: number | undefined;
@@ -100,6 +104,7 @@ export class Session implements PacketSink {
     this.#throttle.idle();
     this.#endThrottling(nowMs);
     this.#acknowledgements.clear();
+    this.#auths = [];
     this.keepAlive.disconnected();
     this.outgoing.disconnected();
     this.subscriptions.disconnected();
@@ -142,6 +147,7 @@ export class Session implements PacketSink {
   write(writer: PacketWriter, nowMs: number): void {
     this.#nextSendMs = Infinity;
     if (!this.#acknowledgements.write(writer)) return;
+    while (this.#auths.length > 0 && writer.hasRoom(this.#auths[0]!.length)) writer.raw(this.#auths.shift()!);
     if (this.keepAlive.wantsPing && writer.hasRoom(PING_BYTES)) {
       writer.pingreq();
       this.keepAlive.pingWritten(nowMs);
@@ -238,8 +244,13 @@ export class Session implements PacketSink {
   /** Any byte proves that the link lives; the connection has said so already. */
   pingresp(): void {}
 
-  auth(): never {
-    throw new MqttProtocolError('AUTH without an authentication method in CONNECT [MQTT-4.12.0-6]');
+  auth(reasonCode: number, properties: ReceivedProperties | undefined): void {
+    this.#hooks.authReceived(reasonCode, properties);
+  }
+
+  /** Queues an AUTH packet of this connection. */
+  sendAuth(packet: Buffer): void {
+    this.#auths.push(packet);
   }
 
   disconnect(reasonCode: number, properties: ReceivedProperties | undefined): never {
