@@ -30,7 +30,7 @@ export interface MqttClientStats {
  *
  * @publicApi
  */
-export class MqttClient extends ClientProxy<MqttConnectionEvents, EventLoopStatus> {
+export class MqttClient extends ClientProxy<MqttConnectionEvents> {
   readonly #connection: MqttConnection;
   /** Of a client that has the connection to itself. */
   readonly #release: (() => Promise<void>) | undefined;
@@ -51,6 +51,12 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents, EventLoopStatu
     }
     this.#requester = new Requester(this.#connection);
     forwardStatus(this.#connection.loop, this._status$);
+  }
+
+  /** The status of the event loop, now and whenever it changes. */
+  override get status(): Observable<EventLoopStatus> {
+    // Not a type argument of the base class: that would keep clients from being assigned to `ClientProxy`.
+    return super.status as Observable<EventLoopStatus>;
   }
 
   /** Makes the first connection unless that has been done; all other methods do so by themselves. */

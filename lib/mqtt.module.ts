@@ -7,6 +7,7 @@ import {
   type OnModuleDestroy,
   type Provider,
 } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
 import { MqttOptionsError } from './eventloop/errors.js';
 import type {
   MqttModuleAsyncOptions,
@@ -14,6 +15,7 @@ import type {
   MqttModuleOptions,
   MqttOptionsFactory,
 } from './interfaces/module-options.interface.js';
+import { afterBootstrap } from './mqtt.bootstrap.js';
 import { MqttClient } from './mqtt.client.js';
 import { MqttConnection } from './mqtt.connection.js';
 import { defaultName, MQTT_CLIENT, MQTT_CONNECTION, MQTT_MODULE_OPTIONS } from './mqtt.constants.js';
@@ -33,12 +35,18 @@ import { getMqttClientToken, getMqttEventLoopToken, getMqttServerToken } from '.
 export class MqttModule implements OnApplicationBootstrap, OnModuleDestroy, OnApplicationShutdown {
   readonly #connection: MqttConnection;
   readonly #client: MqttClient;
+  readonly #modules: ModulesContainer;
   readonly #release: () => Promise<void>;
 
   /** @internal */
-  constructor(@Inject(MQTT_CONNECTION) connection: MqttConnection, @Inject(MQTT_CLIENT) client: MqttClient) {
+  constructor(
+    @Inject(MQTT_CONNECTION) connection: MqttConnection,
+    @Inject(MQTT_CLIENT) client: MqttClient,
+    @Inject(ModulesContainer) modules: ModulesContainer,
+  ) {
     this.#connection = connection;
     this.#client = client;
+    this.#modules = modules;
     this.#release = connection.claim();
   }
 
@@ -59,7 +67,7 @@ export class MqttModule implements OnApplicationBootstrap, OnModuleDestroy, OnAp
   /** @internal */
   async onApplicationBootstrap(): Promise<void> {
     await this.#connection.start();
-    await this.#connection.openDelivery();
+    await afterBootstrap(this.#modules, this, () => this.#connection.openDelivery());
   }
 
   /** @internal */

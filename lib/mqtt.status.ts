@@ -1,4 +1,3 @@
-import type { Subject } from 'rxjs';
 import type { EventLoop } from './eventloop/event-loop.js';
 import type { EventLoopEvents, EventLoopStatus } from './eventloop/events.js';
 
@@ -6,7 +5,7 @@ import type { EventLoopEvents, EventLoopStatus } from './eventloop/events.js';
 export type MqttConnectionEvents = { [Event in keyof EventLoopEvents]: (payload: EventLoopEvents[Event]) => void };
 
 /** Feeds Nest's `status` observable. @internal */
-export function forwardStatus(loop: EventLoop, status: Subject<EventLoopStatus>): void {
+export function forwardStatus(loop: EventLoop, status: { next(status: EventLoopStatus): void }): void {
   const forward = (): void => status.next(loop.status);
   forward();
   loop.on('connected', forward);

@@ -18,7 +18,7 @@ class Swallowing implements RpcExceptionFilter {
 @Controller()
 class Failing {
   @EventPattern('fail/rpc')
-  rpc(): void {
+  rpc(@Payload() _data: unknown): void {
     throw new RpcException('no luck');
   }
 

@@ -1,0 +1,87 @@
+import { Injectable, ParseIntPipe } from '@nestjs/common';
+import { Ctx, Payload, type CustomTransportStrategy } from '@nestjs/microservices';
+import { expectTypeOf } from 'vitest';
+import {
+  type EventLoop,
+  type IncomingMessage,
+  MqttContext,
+  MqttEvent,
+  MqttMessage,
+  MqttModule,
+  MqttServer,
+  TopicParam,
+  TopicParams,
+} from 'nestjs-rumqtt';
+
+interface Reading {
+  readonly celsius: number;
+}
+
+@Injectable()
+export class Handlers {
+  // Nest 12's own @EventPattern refuses this one.
+  @MqttEvent('plants/+plant/sensors/#sensor', { qos: 1 })
+  record(@Payload() reading: Reading, @TopicParam('plant') plant: string, @Ctx() context: MqttContext): void {
+    expectTypeOf(reading.celsius).toEqualTypeOf<number>();
+    expectTypeOf(plant).toEqualTypeOf<string>();
+    expectTypeOf(context.getPayload()).toEqualTypeOf<Buffer>();
+    expectTypeOf(context.getMessage()).toEqualTypeOf<IncomingMessage>();
+    expectTypeOf(context.getTopicParams()).toEqualTypeOf<Readonly<Record<string, string>>>();
+    expectTypeOf(context.getArgs()).toEqualTypeOf<[topic: string, message: IncomingMessage]>();
+  }
+
+  @MqttMessage('rows/+row')
+  async answer(
+    @TopicParam('row', ParseIntPipe) row: number,
+    @TopicParams() all: Record<string, string>,
+  ): Promise<number> {
+    return row + Object.keys(all).length;
+  }
+
+  @MqttEvent(['a', { cmd: 'b' }, 3], {
+    qos: 2,
+    share: 'workers',
+    noLocal: false,
+    retainAsPublished: true,
+    retainHandling: 1,
+    acknowledge: 'manual',
+    concurrency: 4,
+    name: 'factory',
+  })
+  many(): void {
+    // Takes nothing.
+  }
+
+  // @ts-expect-error no such QoS
+  @MqttEvent('a', { qos: 3 })
+  wrongQos(): void {
+    // Never registered.
+  }
+
+  // @ts-expect-error no such mode
+  @MqttMessage('a', { acknowledge: 'later' })
+  wrongMode(): void {
+    // Never registered.
+  }
+
+  // @ts-expect-error no such option
+  @MqttEvent('a', { retries: 3 })
+  unknownOption(): void {
+    // Never registered.
+  }
+}
+
+const server = new MqttServer({ url: 'mqtt://localhost', name: 'factory', concurrency: 5 });
+expectTypeOf(server).toExtend<CustomTransportStrategy>();
+expectTypeOf(server.unwrap()).toEqualTypeOf<EventLoop>();
+expectTypeOf(server.transportId).toEqualTypeOf<symbol>();
+server.on('unmatched', ({ topic }) => expectTypeOf(topic).toEqualTypeOf<string>());
+
+MqttModule.register();
+MqttModule.register({ url: ['mqtt://a', 'mqtt://b'], name: 'x', isGlobal: true, throttle: 100, subscribeQos: 1 });
+MqttModule.registerAsync({ useFactory: (url: string) => ({ url }), inject: ['URL'], imports: [] });
+MqttModule.registerAsync({ useFactory: async () => ({ requestTimeoutMs: 5 }) });
+// @ts-expect-error no such option
+MqttModule.register({ host: 'localhost' });
+// @ts-expect-error a client is no options factory
+MqttModule.registerAsync({ useClass: Handlers });
