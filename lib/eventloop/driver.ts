@@ -7,6 +7,12 @@ import type { MqttError } from './errors.js';
 import type { PublishExchange } from './session/publish-exchange.js';
 import type { Session } from './session/session.js';
 
+/**
+ * A server may refuse to read until we have read what it writes. When a write takes this long while we do not read, we read on,
+ * lest both sides wait for ever.
+ */
+const WRITE_BLOCKED_MS = 1_000;
+
 interface Drain {
   readonly canSend: () => boolean;
   readonly resolve: (drained: boolean) => void;
@@ -34,6 +40,7 @@ export class Driver implements ConnectionUser {
   /** QoS 0 publishes of the write that is under way. */
   #flushing: readonly PublishExchange[] = [];
   #drain: Drain | undefined;
+  #writeBegunMs = 0;
 
   constructor(session: Session, clock: Clock) {
     this.#session = session;
@@ -99,8 +106,6 @@ export class Driver implements ConnectionUser {
   received(bytes: number): void {
     this.bytesReceived += bytes;
     this.#session.keepAlive.received(this.#clock.now());
-    // A write that was begun in an earlier turn and is not complete waits for the server to read.
-    this.#session.isWriteBlocked = this.#connection?.isWriting ?? false;
   }
 
   handled(): void {
@@ -149,6 +154,7 @@ export class Driver implements ConnectionUser {
       if (connection.writer.length > 0) {
         this.#flushing = this.#session.takeWritten();
         this.#session.keepAlive.sent(nowMs);
+        this.#writeBegunMs = nowMs;
         this.flushes++;
         this.bytesSent += connection.flush();
       }
@@ -158,12 +164,19 @@ export class Driver implements ConnectionUser {
 
   /** One timer for all: it is moved only forward in time, a call too early costs less than moving it with every packet. */
   #arm(nowMs: number): void {
-    // A write under way wakes the pump when it completes; till then only the keep alive can be due.
-    const dueMs = this.#connection?.isWriting ? this.#session.keepAlive.dueMs : this.#session.dueMs;
+    // A write under way wakes the pump when it completes; till then there is only itself and the link to watch.
+    const dueMs = this.#connection?.isWriting
+      ? Math.min(this.#writeBlockedAtMs, this.#session.keepAlive.dueMs)
+      : this.#session.dueMs;
     if (dueMs >= this.#timerDueMs || dueMs === Infinity) return;
     this.#timer?.cancel();
     this.#timerDueMs = dueMs;
     this.#timer = this.#clock.startTimer(this.#onTimer, Math.max(0, dueMs - nowMs));
+  }
+
+  /** When the write under way counts as blocked, if that makes a difference. */
+  get #writeBlockedAtMs(): number {
+    return this.isReadingPaused && !this.#session.isWriteBlocked ? this.#writeBegunMs + WRITE_BLOCKED_MS : Infinity;
   }
 
   readonly #onTimer = (): void => {
@@ -171,6 +184,7 @@ export class Driver implements ConnectionUser {
     this.#timerDueMs = Infinity;
     const { keepAlive } = this.#session;
     const nowMs = this.#clock.now();
+    if (this.#connection?.isWriting && nowMs >= this.#writeBlockedAtMs) this.#session.isWriteBlocked = true;
     // While we do not read, silence says nothing about the link.
     if (this.isReadingPaused) keepAlive.received(nowMs);
     if (keepAlive.service(nowMs)) {
