@@ -62,7 +62,7 @@ const KNOWN = [
 export function resolveOptions(options: EventLoopOptions): ResolvedOptions {
   const checks = new OptionChecks();
   if (typeof options !== 'object' || options === null) {
-    checks.report('options', options, 'an object');
+    checks.report('options', options === null ? null : typeof options, 'an object');
     checks.finish();
   }
   checks.unknownKeys('', options, KNOWN);

@@ -14,25 +14,25 @@ export function parseServers(url: unknown, checks: OptionChecks): readonly Serve
 
 function parseServer(option: string, url: unknown, checks: OptionChecks): Server | undefined {
   if (typeof url !== 'string' || !URL.canParse(url)) {
-    checks.report(option, typeof url === 'string' ? withoutUserInformation(url) : url, EXPECTED);
+    checks.report(
+      option,
+      typeof url === 'string' ? withoutSecrets(url) : typeof url === 'object' ? '…' : url,
+      EXPECTED,
+    );
     return undefined;
   }
   const parsed = new URL(url);
   if (parsed.protocol !== 'mqtt:') {
     checks.report(
       option,
-      withoutUserInformation(url),
+      withoutSecrets(url),
       `${EXPECTED}; TLS, WebSocket and Unix sockets are not available in this version`,
     );
     return undefined;
   }
   const extra = parsed.search || parsed.hash || (parsed.pathname === '/' ? '' : parsed.pathname);
   if (parsed.hostname === '' || extra !== '') {
-    checks.report(
-      option,
-      withoutUserInformation(url),
-      `${EXPECTED}, and nothing behind it: options have names of their own`,
-    );
+    checks.report(option, withoutSecrets(url), `${EXPECTED}, and nothing behind it: options have names of their own`);
     return undefined;
   }
   return server(parsed.hostname, parsed.port, userInformation(option, parsed, checks));
@@ -84,6 +84,7 @@ export function hidden(credentials: Credentials): Credentials {
   return Object.freeze(Object.defineProperties({}, Object.fromEntries(properties)) as Credentials);
 }
 
-function withoutUserInformation(url: string): string {
-  return url.replace(/\/\/.*@/, '//…@');
+/** Passwords stand before an "@", tokens behind "?" and "#", also where the rest is no URL. */
+function withoutSecrets(url: string): string {
+  return url.replace(/^([a-z][a-z\d+.-]*:\/\/)?[^]*@/i, '$1…@').replace(/[?#][^]*/, '…');
 }
