@@ -114,3 +114,10 @@ test('the same rates again do not refill it', () => {
   throttle.configure(rates(1, { bytesPerSecond: 10 }));
   expect(throttle.waitMs(0)).toBe(10_000);
 });
+
+test('a wait that is nothing but rounding is none: a timer for it could fire at the same instant for ever', () => {
+  const throttle = new Throttle(rates(50));
+  throttle.take(493.1, 1);
+  const dueMs = 493.1 + throttle.waitMs(493.1);
+  expect(throttle.waitMs(dueMs - 1e-13 * dueMs)).toBe(0);
+});
