@@ -271,10 +271,11 @@ export class Lifecycle {
 
   #emitDisconnected(cause: MqttError, willRetryInMs: number | undefined): void {
     if (cause instanceof MqttProtocolError) this.#protocolErrors++;
-    const reasonCode =
-      cause instanceof MqttServerDisconnectError || cause instanceof MqttConnectionRefusedError
-        ? cause.reasonCode
-        : undefined;
+    const hasReason =
+      cause instanceof MqttServerDisconnectError ||
+      cause instanceof MqttConnectionRefusedError ||
+      cause instanceof MqttProtocolError;
+    const reasonCode = hasReason ? cause.reasonCode : undefined;
     this.#emitter.emit('disconnected', { cause, reasonCode, willRetryInMs });
   }
 
