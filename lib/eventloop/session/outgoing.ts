@@ -169,11 +169,13 @@ export class OutgoingPublishes {
   pubrec(id: number, reasonCode: number, properties: ReceivedProperties | undefined, version: ProtocolVersion): void {
     const exchange = this.#byId.get(id);
     if (exchange === undefined || exchange.qos !== 2 || exchange.epoch !== this.#epoch) {
-      if (this.#released.has(id)) this.#acknowledgements.push(PacketType.Pubrel, id, 0);
+      const accepts = reasonCode < REFUSED;
+      if (accepts && this.#released.has(id)) this.#acknowledgements.push(PacketType.Pubrel, id, 0);
       else {
         this.#counters.unknownAcknowledgements++;
-        // The broker waits for a PUBREL whatever we know. A QoS 1 exchange under this id is not its business.
-        if (exchange === undefined)
+        // The broker waits for a PUBREL whatever we know, unless it refused [MQTT-4.3.3-4]. A QoS 1 exchange under this id is
+        // not its business.
+        if (accepts && exchange === undefined)
           this.#acknowledgements.push(PacketType.Pubrel, id, version === 5 ? IDENTIFIER_NOT_FOUND : 0);
       }
       return;
