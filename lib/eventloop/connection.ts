@@ -71,13 +71,14 @@ export class Connection {
     version: ProtocolVersion,
     maxPacketBytes: number,
     topicAliasMaximum: number,
+    wantsProblemInformation: boolean,
     clock: Clock,
   ) {
     this.#stream = stream;
     this.#clock = clock;
     this.#version = version;
     this.#framer = new Framer(version, maxPacketBytes);
-    this.#decoder = new Decoder(version, topicAliasMaximum);
+    this.#decoder = new Decoder(version, topicAliasMaximum, wantsProblemInformation);
     stream.on('data', (chunk: Buffer) => this.#onData(chunk));
     stream.on('error', (cause: Error) => this.fail(lost(cause.message, { cause })));
     stream.on('end', () => this.fail(lost('the server closed the network connection')));

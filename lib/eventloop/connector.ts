@@ -91,6 +91,7 @@ export class Connector {
           version,
           options.maxPacketBytes,
           options.topicAliasMaximum,
+          options.requestProblemInformation,
           this.#clock,
         );
         const connack = await connection.handshake(connect, authenticator, signal);

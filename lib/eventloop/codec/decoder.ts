@@ -1,7 +1,7 @@
 import type { IncomingProperties, QoS } from '../messages.js';
 import { MqttProtocolError } from '../connection-errors.js';
 import type { Framer } from './framer.js';
-import { PacketType, type AcknowledgementType, type ProtocolVersion } from './packet-types.js';
+import { packetTypeName, PacketType, type AcknowledgementType, type ProtocolVersion } from './packet-types.js';
 import { FieldReader, type ReceivedProperties } from './property-reader.js';
 import { isReasonCodeOf, reasonOfReturnCode } from './reason-codes.js';
 import { TopicCache } from './topic-cache.js';
@@ -53,13 +53,15 @@ export interface PacketSink {
 export class Decoder {
   readonly #version: ProtocolVersion;
   readonly #topicAliasMaximum: number;
+  readonly #wantsProblemInformation: boolean;
   readonly #topics = new TopicCache();
   /** Aliases die with the connection [MQTT-3.3.2-7]; so does this decoder. */
   readonly #aliases = new Map<number, string>();
 
-  constructor(version: ProtocolVersion, topicAliasMaximum: number) {
+  constructor(version: ProtocolVersion, topicAliasMaximum: number, wantsProblemInformation = true) {
     this.#version = version;
     this.#topicAliasMaximum = topicAliasMaximum;
+    this.#wantsProblemInformation = wantsProblemInformation;
   }
 
   /** @throws MqttProtocolError on a malformed packet */
@@ -74,7 +76,7 @@ export class Decoder {
       case PacketType.Pubrec:
       case PacketType.Pubrel:
       case PacketType.Pubcomp:
-        return acknowledgement(type, buffer, bodyStart, end, sink);
+        return this.#acknowledgement(type, buffer, bodyStart, end, sink);
       case PacketType.Pingresp:
         return sink.pingresp();
       case PacketType.Connack:
@@ -88,6 +90,7 @@ export class Decoder {
       }
       default: {
         const { reasonCode, properties } = reasonAndProperties(type, new FieldReader(type, buffer, bodyStart, end));
+        this.#assertWanted(type, properties);
         return sink.auth(reasonCode, properties);
       }
     }
@@ -174,6 +177,7 @@ export class Decoder {
     const id = reader.uint16();
     if (id === 0) throw reader.malformed('packet identifier 0 [MQTT-2.2.1-3]');
     const properties = this.#version === 5 ? reader.properties() : undefined;
+    this.#assertWanted(type, properties);
     const reasonCodes: number[] = [];
     while (reader.at < reader.end) {
       const code = reader.byte();
@@ -185,19 +189,19 @@ export class Decoder {
       throw reader.malformed('no reason codes');
     sink.subscriptionAcknowledgement(type, id, reasonCodes, properties);
   }
-}
 
-function acknowledgement(
-  type: AcknowledgementType,
-  buffer: Buffer,
-  bodyStart: number,
-  end: number,
-  sink: PacketSink,
-): void {
-  const id = packetId(buffer, bodyStart);
-  if (end - bodyStart === 2) return sink.acknowledgement(type, id, 0, undefined);
-  const { reasonCode, properties } = reasonAndProperties(type, new FieldReader(type, buffer, bodyStart + 2, end));
-  sink.acknowledgement(type, id, reasonCode, properties);
+  #acknowledgement(type: AcknowledgementType, buffer: Buffer, bodyStart: number, end: number, sink: PacketSink): void {
+    const id = packetId(buffer, bodyStart);
+    if (end - bodyStart === 2) return sink.acknowledgement(type, id, 0, undefined);
+    const { reasonCode, properties } = reasonAndProperties(type, new FieldReader(type, buffer, bodyStart + 2, end));
+    this.#assertWanted(type, properties);
+    sink.acknowledgement(type, id, reasonCode, properties);
+  }
+
+  #assertWanted(type: number, properties: ReceivedProperties | undefined): void {
+    if (this.#wantsProblemInformation || (properties?.reasonString ?? properties?.userProperties) === undefined) return;
+    throw new MqttProtocolError(`${packetTypeName(type)} with Problem Information nobody asked for [MQTT-3.1.2-29]`);
+  }
 }
 
 /** MQTT 5: both may be left out at the end of a packet; no reason code means 0. */
