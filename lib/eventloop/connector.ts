@@ -141,8 +141,11 @@ async function accept(
   authenticator: Authenticator | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  if (authenticator === undefined) return;
   try {
+    if (authenticator === undefined) {
+      if ((properties.authenticationMethod ?? properties.authenticationData) === undefined) return;
+      throw new MqttProtocolError('CONNACK with an authentication that nobody asked for [MQTT-4.12.0-6]');
+    }
     authenticator.assertMethod(properties);
     await untilAborted(authenticator.verify(properties), signal);
   } catch (error) {
