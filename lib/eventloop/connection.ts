@@ -8,11 +8,12 @@ import { CONTINUE_AUTHENTICATION } from './codec/reason-codes.js';
 import type { ReceivedProperties } from './codec/property-reader.js';
 import { PacketWriter } from './codec/writer.js';
 import type { Authenticator } from './credentials/authenticator.js';
-import { MqttConnectionError, MqttProtocolError } from './connection-errors.js';
-import { MqttError } from './errors.js';
+import { MqttConnectionError, MqttCredentialsError, MqttProtocolError } from './connection-errors.js';
+import { MqttError, MqttPacketTooLargeError } from './errors.js';
 
 /** How long the server may take to close its side after our DISCONNECT. */
 const LINGER_MS = 1_000;
+const UNSPECIFIED_ERROR = 0x80;
 
 /** The answer to CONNECT. @internal */
 export interface Connack {
@@ -143,12 +144,13 @@ export class Connection {
     if (this.#paused && !this.hasEnded) this.#resume();
   }
 
-  /** Ends the connection for this reason; on MQTT 5 the server is told when the fault is its own. */
+  /** Ends the connection for this reason; on MQTT 5 the server is told when it is about what it has said. */
   fail(cause: MqttError): void {
     if (this.hasEnded) return;
     this.#end(cause);
-    if (this.#version === 5 && this.#connack !== undefined && cause instanceof MqttProtocolError) {
-      void this.#close(encodeDisconnect(cause.reasonCode, 5));
+    const reasonCode = farewellReason(cause);
+    if (this.#version === 5 && this.#connack !== undefined && reasonCode !== undefined) {
+      void this.#close(encodeDisconnect(reasonCode, 5));
     } else this.#stream.destroy();
   }
 
@@ -242,6 +244,13 @@ export class Connection {
 /** The server may not begin an enhanced authentication. @internal */
 export function unaskedAuth(): MqttProtocolError {
   return new MqttProtocolError('AUTH that nobody asked for [MQTT-4.12.0-6]');
+}
+
+function farewellReason(cause: MqttError): number | undefined {
+  if (cause instanceof MqttProtocolError) return cause.reasonCode;
+  // An authentication that we refuse, or cannot complete [MQTT-4.12.1-2].
+  const isOfAuthentication = cause instanceof MqttCredentialsError || cause instanceof MqttPacketTooLargeError;
+  return isOfAuthentication ? UNSPECIFIED_ERROR : undefined;
 }
 
 function unexpected(what: string): never {

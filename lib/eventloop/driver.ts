@@ -26,6 +26,8 @@ interface Drain {
  */
 export class Driver implements ConnectionUser {
   readonly sink: PacketSink;
+  /** What the server of this connection takes. */
+  maxPacketBytes = Infinity;
   bytesSent = 0;
   bytesReceived = 0;
   flushes = 0;
@@ -59,6 +61,7 @@ export class Driver implements ConnectionUser {
       this.#onEnded = resolve;
       this.#connection = connection;
       this.#keepAliveSeconds = negotiated.keepAliveSeconds;
+      this.maxPacketBytes = negotiated.maxPacketBytes;
       this.#session.connected(negotiated, sessionPresent, this.#clock.now());
       connection.open(this);
       this.wake();

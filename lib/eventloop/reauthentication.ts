@@ -4,10 +4,12 @@ import { MqttConnectionError } from './connection-errors.js';
 import { unaskedAuth } from './connection.js';
 import type { Authentication } from './credentials/authentication.js';
 import { Authenticator } from './credentials/authenticator.js';
-import { MqttStateError, type MqttError } from './errors.js';
+import { MqttPacketTooLargeError, MqttStateError, type MqttError } from './errors.js';
 
 /** @internal */
 export interface ReauthenticationHost {
+  /** What the server takes. */
+  readonly maxPacketBytes: number;
   /** Sends an AUTH packet. */
   send(packet: Buffer): void;
   /** Ends the connection. */
@@ -37,7 +39,10 @@ export class Reauthentication {
     return new Promise((succeed, fail) => {
       const authenticator = new Authenticator(authentication);
       this.#current = { authenticator, succeed, fail };
-      this.#sendLater(authenticator, authenticator.restart());
+      this.#sendLater(authenticator, authenticator.restart(), (error) => {
+        this.#current = undefined;
+        fail(error);
+      });
     });
   }
 
@@ -71,11 +76,18 @@ export class Reauthentication {
     );
   }
 
-  #sendLater(authenticator: Authenticator, packet: Promise<Buffer>): void {
+  #sendLater(
+    authenticator: Authenticator,
+    packet: Promise<Buffer>,
+    tooLarge = (error: MqttError): void => this.#host.fail(error),
+  ): void {
     const isCurrent = (): boolean => this.#current?.authenticator === authenticator;
     packet.then(
       (auth) => {
-        if (isCurrent()) this.#host.send(auth);
+        if (!isCurrent()) return;
+        const { maxPacketBytes } = this.#host;
+        if (auth.length <= maxPacketBytes) this.#host.send(auth);
+        else tooLarge(new MqttPacketTooLargeError(auth.length, maxPacketBytes, 'server'));
       },
       (error: MqttError) => {
         if (isCurrent()) this.#host.fail(error);
