@@ -54,8 +54,10 @@ export class MessageConsumers {
     if (this.#iterators.size === 0) return this.#handler === undefined ? this.#park(message) : this.#handler(message);
     const results: unknown[] = [];
     for (const iterator of this.#iterators) if (iterator.takes(message)) results.push(iterator.push(message));
-    if (this.#handler !== undefined) results.push(this.#handler(message));
-    else if (results.length === 0) this.#onUnmatched(message);
+    const handler = this.#handler;
+    if (results.length === 0) return handler === undefined ? this.#onUnmatched(message) : handler(message);
+    // As a promise: a throw must not lose sight of what the iterators make of the message.
+    if (handler !== undefined) results.push(new Promise((resolve) => resolve(handler(message))));
     return results.length > 1 ? Promise.all(results) : results[0];
   };
 
@@ -149,6 +151,8 @@ class MessageIterator implements AsyncIterableIterator<IncomingMessage> {
       const pull = this.#pulls.shift()!;
       if (pending === undefined) pull({ done: true, value: undefined });
       else {
+        // Asked for before the one at hand had come: asking acknowledges all the same.
+        this.#current?.settle();
         this.#current = pending;
         pull({ done: false, value: pending.message });
       }
