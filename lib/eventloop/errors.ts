@@ -80,18 +80,19 @@ export class MqttArgumentError extends MqttError {
   }
 }
 
-/** The packet exceeds a size limit. Nothing was sent. @publicApi */
+/** The packet exceeds a size limit. @publicApi */
 export class MqttPacketTooLargeError extends MqttError {
   static {
     brand(this, 'MqttPacketTooLargeError');
   }
   override readonly code = 'MQTT_PACKET_TOO_LARGE';
-  readonly delivery = 'not-sent';
 
   constructor(
     readonly packetBytes: number,
     readonly limitBytes: number,
     readonly limitOf: 'maxPacketBytes' | 'requestCapacityBytes' | 'server',
+    /** `unknown` when an earlier connection, of a server without this limit, has sent it. */
+    readonly delivery: DeliveryState = 'not-sent',
   ) {
     super(
       limitOf === 'server'
@@ -161,11 +162,12 @@ export class MqttNotSupportedError extends MqttError {
     brand(this, 'MqttNotSupportedError');
   }
   override readonly code = 'MQTT_NOT_SUPPORTED_BY_SERVER';
-  readonly delivery = 'not-sent';
 
   constructor(
     readonly feature: string,
     cure: string,
+    /** `unknown` when an earlier connection, of a server that could, has sent it. */
+    readonly delivery: DeliveryState = 'not-sent',
   ) {
     super(`the server does not support ${feature}; ${cure}`);
   }

@@ -130,7 +130,7 @@ export class EventLoop {
     try {
       this.#assertOpen();
       const exchange = this.#requests.publish(topic, payload, options);
-      this.#requests.offer(exchange);
+      this.#requests.offer(exchange, options);
       return exchange.completed;
     } catch (error) {
       return rejected(error);
@@ -146,7 +146,7 @@ export class EventLoop {
   async enqueue(topic: string, payload: Uint8Array | string, options?: PublishOptions): Promise<Delivery> {
     this.#assertOpen();
     const exchange = this.#requests.publish(topic, payload, options);
-    this.#requests.offer(exchange);
+    this.#requests.offer(exchange, options);
     if (exchange.admission !== Admission.Waiting)
       return exchange.settled ? exchange.completed.then(() => exchange) : exchange;
     return new Promise((resolve, reject) => {
@@ -165,7 +165,7 @@ export class EventLoop {
     this.#assertOpen();
     const exchange = this.#requests.publish(topic, payload, options);
     if (!this.#session.outgoing.queue.hasRoomFor(exchange.bytes)) return undefined;
-    this.#requests.offer(exchange);
+    this.#requests.offer(exchange, options);
     return exchange;
   }
 

@@ -1,7 +1,7 @@
 import type { Clock } from './clock.js';
 import type { Driver } from './driver.js';
 import { encodePublishProperties, assertUserProperties, asBuffer, isInteger } from './codec/encoder.js';
-import { MqttArgumentError, MqttPacketTooLargeError } from './errors.js';
+import { MqttArgumentError, MqttPacketTooLargeError, type MqttError } from './errors.js';
 import type {
   OperationOptions,
   PublishOptions,
@@ -41,18 +41,25 @@ export class Requests {
     this.#maxPacketBytes = maxPacketBytes;
   }
 
-  /** @throws MqttArgumentError, MqttPacketTooLargeError */
+  /**
+   * Checks the arguments; nothing is taken and no clock runs yet.
+   *
+   * @throws MqttArgumentError, MqttPacketTooLargeError
+   */
   publish(topic: string, payload: Uint8Array | string, options: PublishOptions | undefined): PublishExchange {
-    const exchange = publishRequest(topic, payload, options, this.#maxPacketBytes, this.#session.counters);
-    if (options !== undefined) this.#limit(exchange, options, () => this.#session.outgoing.queue.remove(exchange));
-    return exchange;
+    if (options !== undefined) assertOperationOptions(options);
+    return publishRequest(topic, payload, options, this.#maxPacketBytes, this.#session.counters);
   }
 
-  /** Hands a publish to the queue; what has failed already stays out. */
-  offer(exchange: PublishExchange): void {
-    if (exchange.settled) return;
-    this.#session.outgoing.queue.offer(exchange);
-    this.#driver.wake();
+  /**
+   * Hands a publish to the queue; what has failed already stays out.
+   *
+   * @throws MqttPacketTooLargeError when the queue could never hold it
+   */
+  offer(exchange: PublishExchange, options: PublishOptions | undefined): void {
+    const { queue } = this.#session.outgoing;
+    if (options !== undefined) this.#limit(exchange, options, () => queue.remove(exchange));
+    this.#offer(exchange, () => queue.offer(exchange));
   }
 
   subscribe(
@@ -67,15 +74,26 @@ export class Requests {
   }
 
   #offerSubscription<R>(exchange: SubscriptionExchange & Operation<R>, options: OperationOptions): Promise<R> {
+    assertOperationOptions(options);
     this.#limit(exchange, options, () => this.#session.subscriptions.withdraw(exchange));
-    if (!exchange.settled) this.#session.subscriptions.offer(exchange);
-    this.#driver.wake();
+    this.#offer(exchange, () => this.#session.subscriptions.offer(exchange));
     return exchange.completed;
+  }
+
+  #offer<R>(operation: Operation<R>, offer: () => void): void {
+    if (operation.settled) return;
+    try {
+      offer();
+    } catch (error) {
+      // Settled, so that it lets go of signal and clock.
+      operation.fail(error as MqttError);
+      throw error;
+    }
+    this.#driver.wake();
   }
 
   #limit<R>(operation: Operation<R>, options: OperationOptions, withdraw: () => void): void {
     if (options.signal === undefined && options.timeoutMs === undefined) return;
-    assertOperationOptions(options);
     operation.limit(options, this.#clock, withdraw);
   }
 }

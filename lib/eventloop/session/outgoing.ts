@@ -249,15 +249,15 @@ function publishResult(
 
 /** Every limit is the present server's: it may be another one than when the publish was accepted. */
 function unsupported(exchange: PublishExchange, negotiated: Negotiated): MqttError | undefined {
-  if (exchange.qos > negotiated.maximumQos) {
-    return new MqttNotSupportedError(`QoS ${exchange.qos}`, `publish with QoS ${negotiated.maximumQos} at most`);
-  }
-  if (exchange.retain && !negotiated.retainAvailable)
-    return new MqttNotSupportedError('retained messages', 'publish without retain');
+  const { qos, retain, delivery } = exchange;
+  if (qos > negotiated.maximumQos)
+    return new MqttNotSupportedError(`QoS ${qos}`, `publish with QoS ${negotiated.maximumQos} at most`, delivery);
+  if (retain && !negotiated.retainAvailable)
+    return new MqttNotSupportedError('retained messages', 'publish without retain', delivery);
   if (exchange.bytes > negotiated.maxPacketBytes) {
     const bytes = publishPacketBytes(exchange, negotiated.protocolVersion);
     if (bytes > negotiated.maxPacketBytes)
-      return new MqttPacketTooLargeError(bytes, negotiated.maxPacketBytes, 'server');
+      return new MqttPacketTooLargeError(bytes, negotiated.maxPacketBytes, 'server', delivery);
   }
   return undefined;
 }

@@ -46,17 +46,21 @@ export class SubscribeExchange extends Operation<SubscribeResult> {
       negotiated.protocolVersion === 5 &&
       !negotiated.subscriptionIdentifiersAvailable
     ) {
-      return new MqttNotSupportedError('subscription identifiers', 'subscribe without one');
+      return this.#notSupported('subscription identifiers', 'subscribe without one');
     }
     for (const filter of this.filters.keys()) {
       if (!negotiated.sharedSubscriptionAvailable && filter.startsWith('$share/')) {
-        return new MqttNotSupportedError(`shared subscriptions ("${filter}")`, 'subscribe to the filter itself');
+        return this.#notSupported(`shared subscriptions ("${filter}")`, 'subscribe to the filter itself');
       }
       if (!negotiated.wildcardSubscriptionAvailable && /[+#]/.test(filter)) {
-        return new MqttNotSupportedError(`wildcard subscriptions ("${filter}")`, 'subscribe to each topic');
+        return this.#notSupported(`wildcard subscriptions ("${filter}")`, 'subscribe to each topic');
       }
     }
     return undefined;
+  }
+
+  #notSupported(feature: string, cure: string): MqttError {
+    return new MqttNotSupportedError(feature, cure, this.delivery);
   }
 }
 

@@ -96,7 +96,7 @@ export class Subscriptions {
       const bytes = exchange.encode(1, this.#negotiated.protocolVersion).length;
       const error =
         bytes > this.#negotiated.maxPacketBytes
-          ? new MqttPacketTooLargeError(bytes, this.#negotiated.maxPacketBytes, 'server')
+          ? new MqttPacketTooLargeError(bytes, this.#negotiated.maxPacketBytes, 'server', exchange.delivery)
           : exchange.unsupported(this.#negotiated);
       if (error === undefined) return bytes;
       this.#waiting.shift();

@@ -1,0 +1,41 @@
+import { getEventListeners } from 'node:events';
+import { expect, test } from 'vitest';
+import { EventLoop } from 'nestjs-rumqtt/eventloop';
+import { VirtualClock } from 'nestjs-rumqtt/testing';
+import { SessionHarness } from './session/session-harness.js';
+
+test('a publish that was turned away listens to no signal and leaves no timer', async () => {
+  const clock = new VirtualClock();
+  const loop = new EventLoop({ requestCapacity: 1, requestCapacityBytes: 1_024 }, { clock });
+  const { signal } = new AbortController();
+  const limits = { signal, timeoutMs: 60_000 };
+  expect(loop.tryEnqueue('a', 'fits')).toBeDefined();
+
+  expect(loop.tryEnqueue('a', 'no room', limits)).toBeUndefined();
+  await expect(loop.publish('a', 'x'.repeat(2_000), limits)).rejects.toMatchObject({ code: 'MQTT_PACKET_TOO_LARGE' });
+  void loop.subscribe('a').catch(() => {});
+  await expect(loop.subscribe('b', limits)).rejects.toMatchObject({ code: 'MQTT_QUEUE_FULL' });
+
+  expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+  expect(clock.pendingTimers).toBe(0);
+  await loop.shutdown({ drainTimeoutMs: 0 });
+});
+
+test.each([
+  ['QoS', { qos: 2 }, { maximumQos: 1 }],
+  ['retain', { qos: 1, retain: true }, { retainAvailable: false }],
+  ['size', { qos: 1 }, { maximumPacketBytes: 20 }],
+] as const)(
+  'a resend that the present server cannot take (%s) fails as "unknown": it was sent before',
+  async (_name, options, properties) => {
+    const harness = new SessionHarness().connected();
+    const exchange = harness.publish('a payload of some length', options);
+    harness.flush();
+    harness.disconnected().connected({ sessionPresent: true, properties });
+    const neverSent = harness.publish('a payload of some length', options);
+    harness.flush();
+
+    await expect(exchange.completed).rejects.toMatchObject({ delivery: 'unknown' });
+    await expect(neverSent.completed).rejects.toMatchObject({ delivery: 'not-sent' });
+  },
+);
