@@ -17,7 +17,7 @@ describe('after CONNACK', () => {
       await first.next('publish');
       first.send(bytes);
       await expectEnd(first, protocolVersion, Number(reason));
-      expect(it.disconnected).toMatchObject([{ willRetryInMs: 1_000, reasonCode: undefined }]);
+      expect(it.disconnected).toMatchObject([{ willRetryInMs: 1_000, reasonCode: Number(reason) }]);
       expect(it.disconnected[0]!.cause).toBeInstanceOf(MqttProtocolError);
       expect(it.disconnected[0]!.cause).toMatchObject({ reasonCode: Number(reason) });
 
