@@ -139,6 +139,11 @@ export class Lifecycle {
     return this.#connected();
   }
 
+  /** Whatever was commanded has taken effect. */
+  get settled(): Promise<void> {
+    return this.#commands;
+  }
+
   /** Refuses every further command; the run goes on until `end`. */
   close(): void {
     this.#status = EventLoopStatus.Closing;
@@ -147,6 +152,8 @@ export class Lifecycle {
 
   /** Ends the run and the connection for good. */
   async end(cause: MqttError, farewell: Farewell | undefined): Promise<void> {
+    // A reconnect on demand that is under way would else connect after the end.
+    await this.#commands;
     await this.#halt(cause, farewell);
     this.#status = EventLoopStatus.Closed;
   }

@@ -80,6 +80,6 @@ function drainWithin(timeoutMs: number, driver: Driver, lifecycle: Lifecycle, cl
       resolve(drained);
     };
     const timer = clock.startTimer(() => settle(false), timeoutMs);
-    void driver.drained(() => lifecycle.isRunning).then(settle);
+    void lifecycle.settled.then(() => driver.drained(() => lifecycle.isRunning)).then(settle);
   });
 }
