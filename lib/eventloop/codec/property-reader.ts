@@ -43,6 +43,8 @@ interface Definition {
 
 const { Connack, Publish, Puback, Pubrec, Pubrel, Pubcomp, Suback, Unsuback, Disconnect, Auth } = PacketType;
 const ANSWERS = [Connack, Puback, Pubrec, Pubrel, Pubcomp, Suback, Unsuback, Disconnect, Auth];
+/** Longer texts are faster checked in native code. */
+const SHORT_TEXT_BYTES = 32;
 const definitions: (Definition | undefined)[] = [];
 
 function define(
@@ -133,7 +135,15 @@ export class FieldReader {
   }
 
   text(): string {
-    const bytes = this.binary();
+    const length = this.uint16();
+    this.#need(length);
+    const start = this.at;
+    this.at += length;
+    // A packet can hold thousands of short texts: no view, no copy, no checks in native code for them.
+    if (length === 0) return '';
+    if (length <= SHORT_TEXT_BYTES && isPlainAscii(this.buffer, start, this.at))
+      return this.buffer.toString('latin1', start, this.at);
+    const bytes = this.buffer.subarray(start, this.at);
     if (!isUtf8(bytes) || bytes.includes(0))
       throw this.malformed('text that is not UTF-8 or holds U+0000 [MQTT-1.5.4-1] [MQTT-1.5.4-2]');
     return bytes.toString('utf8');
@@ -212,6 +222,12 @@ export class FieldReader {
   #need(bytes: number): void {
     if (this.at + bytes > this.end) throw this.malformed('a field that runs past its end');
   }
+}
+
+/** ASCII without U+0000. */
+function isPlainAscii(buffer: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if (buffer[at]! >= 0x80 || buffer[at] === 0) return false;
+  return true;
 }
 
 function addUserProperty(into: Record<string, string | string[]>, name: string, value: string): void {

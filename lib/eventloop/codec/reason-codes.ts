@@ -84,7 +84,12 @@ const allowed: Readonly<Record<number, ReadonlySet<number>>> = {
   [Auth]: new Set([0, 0x18]),
 };
 
+/** One lookup a code: a SUBACK may hold as many codes as its size allows. */
+const CODES = 256;
+const table = new Uint8Array(16 * CODES);
+for (const [type, codes] of Object.entries(allowed)) for (const code of codes) table[Number(type) * CODES + code] = 1;
+
 /** Whether a server may send this reason code in a packet of this type. @internal */
 export function isReasonCodeOf(packetType: number, reasonCode: number): boolean {
-  return allowed[packetType]?.has(reasonCode) ?? false;
+  return reasonCode >= 0 && reasonCode < CODES && table[packetType * CODES + reasonCode] === 1;
 }
