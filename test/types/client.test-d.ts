@@ -39,7 +39,7 @@ void client.publish('t', 1, { qos: 3 });
 // @ts-expect-error a symbol is no pattern
 void client.request(Symbol('t'), 1);
 // @ts-expect-error no such option
-new MqttClient({ urls: [] });
+void new MqttClient({ urls: [] });
 
 expectTypeOf<{ cmd: string; nested: { deep: number } }>().toExtend<MqttPattern>();
 

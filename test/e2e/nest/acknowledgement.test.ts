@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { AedesBroker } from '../../fixtures/aedes.js';
 import {
   eventually,
-  eventuallyEquals,
+  expectEventually,
   Latch,
   onMqtt5,
   startMicroservice,
@@ -14,7 +14,7 @@ import {
 } from './support.js';
 
 let latches: Record<string, Latch> = {};
-let calls: unknown[] = [];
+let calls: string[] = [];
 let contexts: MqttContext[] = [];
 
 async function held(name: string): Promise<void> {
@@ -83,7 +83,7 @@ class Manual {
 class ManualAndFailing {
   @MqttEvent('t', { acknowledge: 'manual' })
   fail(@Payload() data: unknown): void {
-    calls.push(data);
+    calls.push(String(data));
     throw new Error('before it acknowledged');
   }
 }
@@ -102,36 +102,36 @@ describe('MQTT 3.1.1, aedes', () => {
   it('acknowledges when all handlers of a message are done', async () => {
     await using setup = await observe(AfterHandler);
 
-    await eventuallyEquals(() => calls.toSorted(), ['first', 'second']);
+    await expectEventually(() => calls.toSorted((a, b) => a.localeCompare(b)), ['first', 'second']);
     release('second');
     await setup.barrier();
     expect(setup.acknowledged()).toBe(0);
     release('first');
-    await eventuallyEquals(setup.acknowledged, 1);
+    await expectEventually(setup.acknowledged, 1);
   });
 
   it('does not wait for a handler that leaves it to the reception, but for its sibling', async () => {
     await using setup = await observe(Mixed);
 
-    await eventuallyEquals(() => calls.length, 2);
+    await expectEventually(() => calls.length, 2);
     await setup.barrier();
     expect(setup.acknowledged()).toBe(0);
     release('after-handler');
-    await eventuallyEquals(setup.acknowledged, 1);
+    await expectEventually(setup.acknowledged, 1);
     release('on-receive');
   });
 
   it('acknowledges at once when all handlers leave it to the reception', async () => {
     await using setup = await observe(OnReceive);
 
-    await eventuallyEquals(() => [calls.length, setup.acknowledged()], [2, 1]);
+    await expectEventually(() => [calls.length, setup.acknowledged()], [2, 1]);
     release('first');
     release('second');
   });
 
   it('waits for context.acknowledge() where acknowledgement is by hand', async () => {
     await using setup = await observe(Manual);
-    await eventuallyEquals(() => contexts.length, 1);
+    await expectEventually(() => contexts.length, 1);
     await setup.barrier();
     expect(setup.acknowledged()).toBe(0);
     expect(setup.service.server.stats().running).toBe(1);
@@ -139,27 +139,27 @@ describe('MQTT 3.1.1, aedes', () => {
     contexts[0]!.acknowledge();
     contexts[0]!.acknowledge();
 
-    await eventuallyEquals(() => [setup.acknowledged(), setup.service.server.stats().running], [1, 0]);
+    await expectEventually(() => [setup.acknowledged(), setup.service.server.stats().running], [1, 0]);
   });
 
   it('settles a message whose handler fails before it has acknowledged by hand', async () => {
     await using setup = await observe(ManualAndFailing);
 
-    await eventuallyEquals(setup.acknowledged, 1);
+    await expectEventually(setup.acknowledged, 1);
     expect(setup.service.server.stats()).toMatchObject({ running: 0, failed: 1 });
   });
 
   it('acknowledges a request when its reply is on the way', async () => {
     await using setup = await observe(Answers, '{"pattern":"t","data":1,"id":"7"}');
     await setup.device.mqtt.subscribeAsync('t/reply', { qos: 1 });
-    await eventuallyEquals(() => calls, ['answer']);
+    await expectEventually(() => calls, ['answer']);
     await setup.barrier();
     expect(setup.acknowledged()).toBe(0);
 
     release('answer');
 
-    await eventuallyEquals(setup.acknowledged, 1);
-    await eventuallyEquals(
+    await expectEventually(setup.acknowledged, 1);
+    await expectEventually(
       () => setup.device.received.map(({ payload }) => JSON.parse(payload.toString()) as unknown),
       [{ response: 'done', isDisposed: true, id: '7' }],
     );
@@ -168,18 +168,18 @@ describe('MQTT 3.1.1, aedes', () => {
   it('takes the mode of handlers from the options where they do not choose', async () => {
     await using setup = await observe(AfterHandler, '1', 'on-receive');
 
-    await eventuallyEquals(setup.acknowledged, 1);
+    await expectEventually(setup.acknowledged, 1);
     release('first');
     release('second');
   });
 
   it('refuses a reason code that is none, in the handler that gave it', async () => {
     await using setup = await observe(Manual);
-    await eventuallyEquals(() => contexts.length, 1);
+    await expectEventually(() => contexts.length, 1);
 
     expect(() => contexts[0]!.acknowledge(0x42)).toThrow(/reasonCode: 66/);
     contexts[0]!.acknowledge(0x80);
-    await eventuallyEquals(setup.acknowledged, 1);
+    await expectEventually(setup.acknowledged, 1);
   });
 });
 
@@ -194,11 +194,11 @@ onMqtt5((broker) => {
 
     await device.mqtt.publishAsync('t', '1', { qos: 1 });
     await device.mqtt.publishAsync('t', '2', { qos: 1 });
-    await eventuallyEquals(() => calls.length, 2);
+    await expectEventually(() => calls.length, 2);
     release('first');
     release('second');
 
-    await eventuallyEquals(() => calls.length, 4);
+    await expectEventually(() => calls.length, 4);
   });
 
   it('goes on after messages that were refused with a reason', async () => {
@@ -211,7 +211,7 @@ onMqtt5((broker) => {
       contexts[index]!.acknowledge(0x97);
     }
 
-    await eventuallyEquals(() => service.server.stats().running, 0);
+    await expectEventually(() => service.server.stats().running, 0);
   });
 });
 

@@ -13,7 +13,7 @@ import { freePort } from '../../fixtures/ports.js';
 import { AedesBroker } from '../../fixtures/aedes.js';
 import { TcpProxy } from '../../fixtures/tcp-proxy.js';
 import {
-  eventuallyEquals,
+  expectEventually,
   Latch,
   onEveryBroker,
   startMicroservice,
@@ -79,14 +79,14 @@ onEveryBroker((broker) => {
 
     await app.startAllMicroservices();
     const ready = app.init();
-    await eventuallyEquals(() => order, ['init begins']);
+    await expectEventually(() => order, ['init begins']);
     // A message that reached the broker now would have reached the handler by the time this is answered.
     await app.get(MqttClient).publish('barrier', undefined, { qos: 1 });
     expect(order).toEqual(['init begins']);
     gate.open();
     await ready;
 
-    await eventuallyEquals(() => order, ['init begins', 'init ends', 'bootstrapped', 'handled']);
+    await expectEventually(() => order, ['init begins', 'init ends', 'bootstrapped', 'handled']);
     await app.close();
   });
 
@@ -97,7 +97,7 @@ onEveryBroker((broker) => {
 
     await using _service = await startMicroservice(broker, setup);
 
-    await eventuallyEquals(() => order, ['init begins', 'init ends', 'bootstrapped', 'handled']);
+    await expectEventually(() => order, ['init begins', 'init ends', 'bootstrapped', 'handled']);
   });
 
   it('has subscribed when listen has resolved', async () => {
@@ -107,7 +107,7 @@ onEveryBroker((broker) => {
 
     await service.client.publish('retained', undefined, { qos: 1 });
 
-    await eventuallyEquals(() => order, ['handled']);
+    await expectEventually(() => order, ['handled']);
   });
 
   it('keeps what comes for a kept session until the application has bootstrapped', async () => {
@@ -131,7 +131,7 @@ onEveryBroker((broker) => {
     gate.open();
     await app.init();
 
-    await eventuallyEquals(() => order, ['init begins', 'init ends', 'bootstrapped', 'handled']);
+    await expectEventually(() => order, ['init begins', 'init ends', 'bootstrapped', 'handled']);
     await app.close();
   });
 
@@ -148,7 +148,7 @@ onEveryBroker((broker) => {
 
     await app.get(MqttClient).publish('retained', undefined, { qos: 1 });
 
-    await eventuallyEquals(() => order, ['handled']);
+    await expectEventually(() => order, ['handled']);
     await app.close();
   });
 });
@@ -180,7 +180,7 @@ it('starts without the broker under the policy "always", and hands over messages
   await proxy.up();
 
   await published;
-  await eventuallyEquals(() => service.log.of('log', 'MqttConnection').length, 1);
+  await expectEventually(() => service.log.of('log', 'MqttConnection').length, 1);
   await service.client.publish('retained', undefined, { qos: 1 });
-  await eventuallyEquals(() => order.includes('handled'), true);
+  await expectEventually(() => order.includes('handled'), true);
 });

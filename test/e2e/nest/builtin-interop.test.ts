@@ -14,7 +14,7 @@ import {
 import { firstValueFrom, from, lastValueFrom, toArray, type Observable } from 'rxjs';
 import { expect, it } from 'vitest';
 import {
-  eventuallyEquals,
+  expectEventually,
   onEveryBroker,
   onMosquitto,
   startMicroservice,
@@ -88,7 +88,7 @@ async function expectConversation(client: ClientProxy): Promise<void> {
   await lastValueFrom(client.emit('event', { data: { nested: true }, id: 7 }), { defaultValue: undefined });
   await lastValueFrom(client.emit('tree/a/b', 'text'), { defaultValue: undefined });
   await lastValueFrom(client.emit('called', 'as an event'), { defaultValue: undefined });
-  await eventuallyEquals(() => events.length, 3);
+  await expectEventually(() => events.length, 3);
   expect(events).toEqual(
     expect.arrayContaining([
       ['event', { data: { nested: true }, id: 7 }],

@@ -3,7 +3,7 @@ import { Ctx, MqttRecord, MqttRecordBuilder, Payload } from '@nestjs/microservic
 import { MqttContext, MqttEvent, MqttMessage } from 'nestjs-rumqtt';
 import { firstValueFrom, lastValueFrom } from 'rxjs';
 import { expect, it } from 'vitest';
-import { eventuallyEquals, onEveryBroker, onMqtt5, startMicroservice, TestDevice } from './support.js';
+import { expectEventually, onEveryBroker, onMqtt5, startMicroservice, TestDevice } from './support.js';
 
 let calls: unknown[] = [];
 
@@ -36,7 +36,7 @@ onEveryBroker((broker) => {
 
     await service.client.publish('out', data);
 
-    await eventuallyEquals(() => device.received.map((packet) => packet.payload), [payload]);
+    await expectEventually(() => device.received.map((packet) => packet.payload), [payload]);
   });
 
   it('clears a retained message with an empty payload', async () => {
@@ -48,7 +48,7 @@ onEveryBroker((broker) => {
     await using device = await TestDevice.connect(broker);
     await device.mqtt.subscribeAsync('#');
     await service.client.publish('barrier');
-    await eventuallyEquals(() => device.received.map(({ topic }) => topic), ['barrier']);
+    await expectEventually(() => device.received.map(({ topic }) => topic), ['barrier']);
   });
 
   it('tells on enqueue that a message was taken, and later that it has arrived', async () => {
@@ -86,7 +86,7 @@ onEveryBroker((broker) => {
     await service.client.publish('in/a', record);
     await firstValueFrom(service.client.emit('in/a', data));
 
-    await eventuallyEquals(
+    await expectEventually(
       () => calls,
       [
         [data, 1],
@@ -105,7 +105,7 @@ onEveryBroker((broker) => {
 
     await firstValueFrom(service.client.emit('in/a', Buffer.from([0xff, 0xfe])));
 
-    await eventuallyEquals(() => calls, [[Buffer.from([0xff, 0xfe]), 0]]);
+    await expectEventually(() => calls, [[Buffer.from([0xff, 0xfe]), 0]]);
   });
 
   it('emits at once, and tells late subscribers too', async () => {
@@ -113,7 +113,7 @@ onEveryBroker((broker) => {
     await using service = await startMicroservice(broker, { controllers: [Handlers] });
 
     const emitted = service.client.emit('in/a', 'x');
-    await eventuallyEquals(() => calls.length, 1);
+    await expectEventually(() => calls.length, 1);
 
     await expect(lastValueFrom(emitted)).resolves.toBeDefined();
   });
@@ -124,7 +124,7 @@ onEveryBroker((broker) => {
     service.client.emit('a/+', 'unobserved');
     await expect(firstValueFrom(service.client.emit('b/+', 'observed'))).rejects.toThrow();
 
-    await eventuallyEquals(
+    await expectEventually(
       () => service.log.of('error', 'MqttClient'),
       [expect.stringContaining('invalid topic: "a/+"')],
     );
@@ -138,7 +138,7 @@ onEveryBroker((broker) => {
     await expect(service.client.request('record')).resolves.toEqual({ a: 1 });
     await device.mqtt.publishAsync('record', '{"pattern":"record","data":1,"id":"7"}');
 
-    await eventuallyEquals(
+    await expectEventually(
       () => device.received.map(({ payload, qos }) => [JSON.parse(payload.toString()), qos]),
       [[{ response: { a: 1 }, isDisposed: true, id: '7' }, 1]],
     );
@@ -170,7 +170,7 @@ onMqtt5((broker) => {
       service.client.emit('out', new MqttRecordBuilder('x').setProperties({ userProperties: { b: '2' } }).build()),
     );
 
-    await eventuallyEquals(
+    await expectEventually(
       () => device.received.map(({ properties }) => ({ ...properties?.userProperties })),
       [{ a: '1' }, { b: '2' }],
     );

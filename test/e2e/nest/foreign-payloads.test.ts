@@ -2,7 +2,7 @@ import { Controller } from '@nestjs/common';
 import { Ctx, Payload } from '@nestjs/microservices';
 import { MqttContext, MqttEvent, MqttMessage } from 'nestjs-rumqtt';
 import { expect, it } from 'vitest';
-import { eventuallyEquals, onEveryBroker, onMqtt5, startMicroservice, TestDevice } from './support.js';
+import { expectEventually, onEveryBroker, onMqtt5, startMicroservice, TestDevice } from './support.js';
 
 let received: unknown[] = [];
 let raw: Buffer[] = [];
@@ -56,10 +56,10 @@ onEveryBroker((broker) => {
 
     await device.mqtt.publishAsync('device/x', payload, { qos: 1 });
 
-    await eventuallyEquals(() => received, [data]);
+    await expectEventually(() => received, [data]);
     expect(raw).toEqual([Buffer.from(payload)]);
     await service.client.publish('barrier');
-    await eventuallyEquals(() => device.received.map(({ topic }) => topic).includes('barrier'), true);
+    await expectEventually(() => device.received.map(({ topic }) => topic).includes('barrier'), true);
     expect(device.received.map(({ topic }) => topic)).toEqual(['device/x', 'barrier']);
   });
 
@@ -72,7 +72,7 @@ onEveryBroker((broker) => {
       qos: 1,
     });
 
-    await eventuallyEquals(() => received, [{ a: { b: 1 } }]);
+    await expectEventually(() => received, [{ a: { b: 1 } }]);
     expect(Object.assign({}, received[0])).not.toHaveProperty('c');
     expect(({} as Record<string, unknown>)['admin']).toBeUndefined();
   });
@@ -90,11 +90,11 @@ onMqtt5((broker) => {
       });
 
     await ask('double', '21', 'a');
-    await eventuallyEquals(() => device.received.length, 1);
+    await expectEventually(() => device.received.length, 1);
     await ask('refuse', '', 'b');
-    await eventuallyEquals(() => device.received.length, 2);
+    await expectEventually(() => device.received.length, 2);
     await ask('silent', '', 'c');
-    await eventuallyEquals(() => device.received.length, 3);
+    await expectEventually(() => device.received.length, 3);
 
     expect(
       device.received.map(({ payload, properties }) => [

@@ -18,7 +18,7 @@ import {
 } from 'nestjs-rumqtt';
 import { describe, expect, it } from 'vitest';
 import { AedesBroker } from '../../fixtures/aedes.js';
-import { eventuallyEquals, TestLog } from './support.js';
+import { expectEventually, TestLog } from './support.js';
 
 let calls: unknown[] = [];
 
@@ -98,7 +98,7 @@ describe('MqttModule', () => {
     expect(broker.aedes.connectedClients).toBe(1);
     await app.close();
 
-    await eventuallyEquals(() => broker.aedes.connectedClients, 0);
+    await expectEventually(() => broker.aedes.connectedClients, 0);
   });
 
   it.each([
@@ -144,9 +144,9 @@ describe('MqttModule', () => {
     await started.app.init();
 
     await started.app.get<MqttClient>(getMqttClientToken('left')).publish('t', 1, { qos: 1 });
-    await eventuallyEquals(() => calls, ['left', 'both']);
+    await expectEventually(() => calls, ['left', 'both']);
     await started.app.get<MqttClient>(getMqttClientToken('right')).publish('t', 1, { qos: 1 });
-    await eventuallyEquals(() => calls, ['left', 'both', 'right', 'both']);
+    await expectEventually(() => calls, ['left', 'both', 'right', 'both']);
 
     expect(started.app.get<EventLoop>(getMqttEventLoopToken('left')).negotiated?.server).toContain(String(left.port));
     expect(() => started.app.get(MqttClient)).toThrow();

@@ -16,7 +16,7 @@ import { Ctx, Payload } from '@nestjs/microservices';
 import { MqttContext, MqttEvent, MqttMessage, TopicParam } from 'nestjs-rumqtt';
 import { map, tap, type Observable } from 'rxjs';
 import { expect, it } from 'vitest';
-import { eventuallyEquals, onEveryBroker, startMicroservice } from './support.js';
+import { expectEventually, onEveryBroker, startMicroservice } from './support.js';
 
 let calls: unknown[] = [];
 
@@ -86,7 +86,7 @@ onEveryBroker((broker) => {
     await service.client.publish('plants/unknown', 1, { qos: 1 });
     await service.client.publish('plants/known', 2, { qos: 1 });
 
-    await eventuallyEquals(() => calls, [['before', 'plants/known'], ['record', 4, 'known', true], 'after']);
+    await expectEventually(() => calls, [['before', 'plants/known'], ['record', 4, 'known', true], 'after']);
     expect(service.log.of('error', 'MqttServer')).toEqual([
       'handler of "plants/+plant" failed on "plants/unknown": Forbidden resource',
     ]);
@@ -110,7 +110,7 @@ onEveryBroker((broker) => {
     await service.client.publish('scoped', 1, { qos: 1 });
     await service.client.publish('scoped', 2, { qos: 1 });
 
-    await eventuallyEquals(() => calls, [[1], [2]]);
+    await expectEventually(() => calls, [[1], [2]]);
     await expect(service.client.request('scoped/answer', null)).resolves.toBe(1);
     await expect(service.client.request('scoped/answer', null)).resolves.toBe(1);
   });

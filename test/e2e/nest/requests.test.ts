@@ -3,7 +3,7 @@ import { MessagePattern, Payload, RpcException } from '@nestjs/microservices';
 import { MqttMessage, type MqttPattern } from 'nestjs-rumqtt';
 import { firstValueFrom, from, lastValueFrom, NEVER, Observable, throwError, toArray } from 'rxjs';
 import { expect, it } from 'vitest';
-import { eventuallyEquals, Latch, onEveryBroker, onMqtt5, startMicroservice, TestDevice } from './support.js';
+import { expectEventually, Latch, onEveryBroker, onMqtt5, startMicroservice, TestDevice } from './support.js';
 
 let latch = new Latch();
 
@@ -157,7 +157,7 @@ onEveryBroker((broker) => {
     });
     expect(service.client.stats().pendingRequests).toBe(0);
     latch.open();
-    await eventuallyEquals(() => service.client.stats().strayReplies, 1);
+    await expectEventually(() => service.client.stats().strayReplies, 1);
   });
 
   it('applies the timeout of the options to send as well', async () => {
@@ -183,7 +183,7 @@ onEveryBroker((broker) => {
       cause: reason,
     });
     const request = service.client.request('never', 1, { signal: abort.signal });
-    await eventuallyEquals(() => service.server.stats().running, 1);
+    await expectEventually(() => service.server.stats().running, 1);
     abort.abort(reason);
 
     await expect(request).rejects.toMatchObject({ code: 'MQTT_ABORTED', cause: reason });
@@ -196,7 +196,7 @@ onEveryBroker((broker) => {
       options: { drainTimeoutMs: 0 },
     });
     const subscription = service.client.send('never', 1).subscribe();
-    await eventuallyEquals(() => service.client.stats().pendingRequests, 1);
+    await expectEventually(() => service.client.stats().pendingRequests, 1);
 
     subscription.unsubscribe();
 
@@ -210,7 +210,7 @@ onEveryBroker((broker) => {
       options: { maxPendingRequests: 2 },
     });
     const held = [service.client.request('held'), service.client.request('held')];
-    await eventuallyEquals(() => service.client.stats().pendingRequests, 2);
+    await expectEventually(() => service.client.stats().pendingRequests, 2);
 
     await expect(service.client.request('sum', [1])).rejects.toMatchObject({ code: 'MQTT_TOO_MANY_REQUESTS' });
     latch.open();

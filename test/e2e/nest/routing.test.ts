@@ -2,7 +2,7 @@ import { Controller } from '@nestjs/common';
 import { Ctx, EventPattern, Payload } from '@nestjs/microservices';
 import { MqttContext, MqttEvent, TopicParam, TopicParams } from 'nestjs-rumqtt';
 import { expect, it } from 'vitest';
-import { eventuallyEquals, onEveryBroker, onMqtt5, startMicroservice, TestDevice } from './support.js';
+import { expectEventually, onEveryBroker, onMqtt5, startMicroservice, TestDevice } from './support.js';
 
 let calls: [handler: string, ...args: unknown[]][] = [];
 
@@ -98,7 +98,7 @@ onEveryBroker((broker) => {
     await device.mqtt.publishAsync('a//c', '4', { qos: 1 });
     await device.mqtt.publishAsync('a/b', 'end', { qos: 1 });
 
-    await eventuallyEquals(() => calls.filter(([, data]) => data === 'end').length, 4);
+    await expectEventually(() => calls.filter(([, data]) => data === 'end').length, 4);
     expect(
       calls
         .filter(([, data]) => data === 1)
@@ -123,7 +123,7 @@ onEveryBroker((broker) => {
     await service.client.publish('plants/7/sensors/roof/north', undefined, { qos: 1 });
     await service.client.publish('lines/3/cutter', undefined, { qos: 1 });
 
-    await eventuallyEquals(
+    await expectEventually(
       () => calls.toSorted(([a], [b]) => a.localeCompare(b)),
       [
         ['named', '7', 'roof/north', '7', { plant: '7', sensor: 'roof/north' }],
@@ -138,7 +138,7 @@ onEveryBroker((broker) => {
 
     await service.client.publish('q/t', '1', { qos: 2 });
 
-    await eventuallyEquals(
+    await expectEventually(
       () => calls.toSorted(([a], [b]) => a.localeCompare(b)),
       [
         ['high', 2],
@@ -154,7 +154,7 @@ onEveryBroker((broker) => {
 
     for (const topic of ['true', '1e3', 'null', '[1]', ' ']) await device.mqtt.publishAsync(topic, 'x', { qos: 1 });
 
-    await eventuallyEquals(
+    await expectEventually(
       () => calls,
       ['true', '1e3', 'null', '[1]', ' '].map((topic) => [topic, 'x', topic]),
     );
@@ -171,7 +171,7 @@ onMqtt5((broker) => {
     await service.client.publish('x/1', '2', { qos: 1 });
     await service.client.publish('2/y', '3', { qos: 1 });
 
-    await eventuallyEquals(() => calls.length, 4);
+    await expectEventually(() => calls.length, 4);
     expect(calls.toSorted(([a], [b]) => a.localeCompare(b))).toEqual([
       ['first', 1],
       ['first', 2],

@@ -4,7 +4,7 @@ import { Payload } from '@nestjs/microservices';
 import { InjectMqttClient, MqttClient, MqttEvent, MqttMessage, MqttServer } from 'nestjs-rumqtt';
 import { expect, it } from 'vitest';
 import {
-  eventuallyEquals,
+  expectEventually,
   Latch,
   onEveryBroker,
   startMicroservice,
@@ -71,7 +71,7 @@ onEveryBroker((broker) => {
     reset();
     const service = await startMicroservice(broker, { controllers: [Work], providers: [Resource] });
     await service.client.publish('work', 1, { qos: 1 });
-    await eventuallyEquals(() => calls, [['begins', 1]]);
+    await expectEventually(() => calls, [['begins', 1]]);
 
     const closed = service.app.close();
     latch.open();
@@ -86,11 +86,11 @@ onEveryBroker((broker) => {
     const options = { clientId: 'leaves', clean: false, sessionExpirySeconds: 60 };
     const service = await startMicroservice(broker, { controllers: [Work], options });
     await service.client.publish('work', 1, { qos: 1 });
-    await eventuallyEquals(() => calls, [['begins', 1]]);
+    await expectEventually(() => calls, [['begins', 1]]);
     const closed = service.app.close();
     await using device = await TestDevice.connect(broker);
     await device.mqtt.publishAsync('work', '2', { qos: 1 });
-    await eventuallyEquals(() => service.client.unwrap().stats().messagesReceived, 2);
+    await expectEventually(() => service.client.unwrap().stats().messagesReceived, 2);
     latch.open();
     await closed;
     expect(calls).toEqual([
@@ -100,7 +100,7 @@ onEveryBroker((broker) => {
 
     await using _next = await startMicroservice(broker, { controllers: [Work], options });
 
-    await eventuallyEquals(() => calls.at(-1), ['ends', 2]);
+    await expectEventually(() => calls.at(-1), ['ends', 2]);
     expect(calls).toHaveLength(4);
   });
 
@@ -111,14 +111,14 @@ onEveryBroker((broker) => {
     await device.mqtt.subscribeAsync('result');
     const service = await startMicroservice(broker, { controllers: [Work] });
     await service.client.publish('ask', 1, { qos: 1 });
-    await eventuallyEquals(() => calls, ['asks']);
+    await expectEventually(() => calls, ['asks']);
 
     const closed = service.app.close();
     latch.open();
     await closed;
 
     expect(calls).toEqual(['asks', ['answer', 'yes']]);
-    await eventuallyEquals(() => device.received.map(({ payload }) => payload.toString()), ['written']);
+    await expectEventually(() => device.received.map(({ payload }) => payload.toString()), ['written']);
   });
 
   it('does the same in a hybrid application', async () => {
@@ -131,10 +131,10 @@ onEveryBroker((broker) => {
     await app.startAllMicroservices();
     await app.init();
     await app.get(MqttClient).publish('work', 1, { qos: 1 });
-    await eventuallyEquals(() => calls, [['begins', 1]]);
+    await expectEventually(() => calls, [['begins', 1]]);
 
     const closed = app.close();
-    await eventuallyEquals(() => calls.at(-1), 'destroyed');
+    await expectEventually(() => calls.at(-1), 'destroyed');
     latch.open();
     await closed;
 
@@ -146,7 +146,7 @@ onEveryBroker((broker) => {
     reset();
     const service = await startMicroservice(broker, { controllers: [Work], options: { drainTimeoutMs: 50 } });
     await service.client.publish('stuck', 1, { qos: 1 });
-    await eventuallyEquals(() => calls, ['stuck']);
+    await expectEventually(() => calls, ['stuck']);
 
     await service.app.close();
 
@@ -172,12 +172,12 @@ onEveryBroker((broker) => {
     const service = await startMicroservice(broker, { controllers: [Answering] });
     await using device = await TestDevice.connect(broker);
     await device.mqtt.subscribeAsync('slow');
-    const request = expect(service.client.request('slow', 1)).rejects.toMatchObject({ code: 'MQTT_CLOSED' });
-    await eventuallyEquals(() => device.received.length, 1);
+    const request = service.client.request('slow', 1).catch((error: unknown) => error);
+    await expectEventually(() => device.received.length, 1);
 
     await service.app.close();
 
-    await request;
+    await expect(request).resolves.toMatchObject({ code: 'MQTT_CLOSED' });
   });
 
   it('stops the transport alone: the client goes on, and handlers receive nothing', async () => {

@@ -11,7 +11,7 @@ import {
 import { type EventLoop, MqttClient, MqttServer, getMqttTransportId } from 'nestjs-rumqtt';
 import { firstValueFrom } from 'rxjs';
 import { expect, it } from 'vitest';
-import { eventuallyEquals, onEveryBroker, optionsFor, TestLog } from './support.js';
+import { expectEventually, onEveryBroker, optionsFor, TestLog } from './support.js';
 
 let calls: unknown[] = [];
 
@@ -60,7 +60,7 @@ onEveryBroker((broker) => {
 
     await expect(firstValueFrom(client.send('double', 21))).resolves.toBe(42);
     client.emit('event', 'hello');
-    await eventuallyEquals(() => calls, ['hello']);
+    await expectEventually(() => calls, ['hello']);
 
     await user.close();
     await service.close();

@@ -139,7 +139,7 @@ export class TestLog implements LoggerService {
   }
 
   #add(level: string, message: unknown, context: unknown[]): void {
-    this.lines.push({ level, text: String(message), context: String(context.at(-1) ?? '') });
+    this.lines.push({ level, text: String(message), context: context.at(-1) as string });
   }
 }
 
@@ -165,7 +165,7 @@ export async function eventually(check: () => unknown): Promise<void> {
   await vi.waitFor(check, { timeout: 15_000, interval: 5 });
 }
 
-export async function eventuallyEquals(actual: () => unknown, expected: unknown): Promise<void> {
+export async function expectEventually(actual: () => unknown, expected: unknown): Promise<void> {
   await eventually(() => expect(actual()).toEqual(expected));
 }
 
