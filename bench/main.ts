@@ -24,7 +24,7 @@ const { values: options } = parseArgs({
 
 if (options.help) {
   console.log(`npm run bench -- [options]
-  --only name      a scenario, or the beginning of its name; may be given again
+  --only name      a scenario, or the first word of several; may be given again
   --client name    ours, mqttjs or builtin; may be given again
   --rounds n       measurements of each client and scenario (5)
   --messages n     measured messages of every client, after a warm-up of half as many
@@ -40,9 +40,9 @@ interface Entry {
   readonly samples: (Sample & MemorySample)[];
 }
 
-const chosen = scenarios.filter(
-  ({ name }) => options.only.length === 0 || options.only.some((only) => name.startsWith(only)),
-);
+const isNamed = ({ name }: Scenario): boolean =>
+  options.only.some((only) => name === only || name.startsWith(`${only}-`));
+const chosen = options.only.length === 0 ? scenarios : scenarios.filter(isNamed);
 const entries: Entry[] = chosen.flatMap((scenario) =>
   (Object.keys(scenario.messages) as ClientName[])
     .filter((client) => options.client.length === 0 || options.client.includes(client))

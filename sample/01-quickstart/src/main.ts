@@ -1,5 +1,4 @@
 import 'reflect-metadata';
-import { once } from 'node:events';
 import { hostname } from 'node:os';
 import { Logger, type INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -49,11 +48,12 @@ async function drain(app: INestApplication): Promise<void> {
   const device = app.get(DeviceService);
   const summary = app.get(ReadingsService).summaryOf(hostname());
   logger.log(
-    `drained ${before.queued} queued and ${before.inflight} unacknowledged publishes, ${before.unsettled} running handlers; ` +
-      `${after.publishesFailed - before.publishesFailed} publishes given up`,
+    `drained: ${after.publishesCompleted - before.publishesCompleted} publishes that waited were acknowledged, ` +
+      `${after.publishesFailed - before.publishesFailed} were given up; ${before.unsettled} running handlers were waited for`,
   );
   logger.log(
-    `readings: ${device.published} published, ${device.failed} not delivered, ${summary?.readings ?? 0} received, ` +
+    `readings: ${device.published} published, ${device.acknowledged} acknowledged by the broker, ` +
+      `${summary?.readings ?? 0} handled before the intake was closed, ` +
       `lost ${summary?.lost ?? 0}, twice ${summary?.duplicates ?? 0}`,
   );
 }
@@ -66,7 +66,10 @@ function explainTakenPort(error: unknown, port: number, cure: string): never {
   throw error;
 }
 
-const stopped = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+const stopped = new Promise<void>((resolve) => {
+  // npm passes on the signal that the terminal has sent already. The second one must not cut the drain short, which has a deadline.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve());
+});
 const broker = settings.mqttUrl ? null : await startBroker();
 const app = await startApplication(broker);
 await stopped;

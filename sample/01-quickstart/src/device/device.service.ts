@@ -15,8 +15,8 @@ export class DeviceService implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly stopped = new AbortController();
   /** Readings that the client has taken. */
   published = 0;
-  /** Of those, the ones that the client reported as not delivered. */
-  failed = 0;
+  /** Of those, the ones that the broker has acknowledged. */
+  acknowledged = 0;
 
   constructor(@InjectMqttClient() private readonly mqtt: MqttClient) {}
 
@@ -46,9 +46,11 @@ export class DeviceService implements OnApplicationBootstrap, OnModuleDestroy {
     const reading: Reading = { run: ownRun, sequence: this.published + 1, at: new Date().toISOString(), values };
     const delivery = await this.mqtt.enqueue(`hosts/${hostname()}/${metric}`, reading, { qos: 1 });
     this.published++;
-    delivery.completed.catch((error: unknown) => {
-      this.failed++;
-      this.logger.error(error);
-    });
+    delivery.completed.then(
+      () => this.acknowledged++,
+      (error: unknown) => {
+        if (!this.stopped.signal.aborted) this.logger.error(error);
+      },
+    );
   }
 }
