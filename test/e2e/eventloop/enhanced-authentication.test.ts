@@ -128,7 +128,7 @@ async function authenticated(hash: (text: Buffer | string) => Buffer, loop: Retu
   return connection;
 }
 
-test('reauthenticate proves the client again on the open connection', async () => {
+test('[MQTT-4.12.1-1] reauthenticate proves the client again on the open connection', async () => {
   const { authentication, hash } = challengeResponse();
   const scripted = scriptedLoop({ authentication });
   const connection = await authenticated(hash, scripted);

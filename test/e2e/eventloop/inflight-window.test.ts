@@ -240,7 +240,7 @@ test('a PUBREC that refuses gives the slot back', async () => {
   expect(refused.error).toMatchObject({ code: 'MQTT_PUBLISH_REFUSED', reasonCode: 0x97 });
 });
 
-test('identifiers of open exchanges are passed over when the counter comes round', async () => {
+test('[MQTT-2.2.1-3] identifiers of open exchanges are passed over when the counter comes round', async () => {
   const { loop, broker } = scriptedLoop({ inflight: 1_000, keepAliveSeconds: 0 });
   let held: number | undefined;
   const ids = new Set<number>();

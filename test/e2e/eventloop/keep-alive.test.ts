@@ -59,7 +59,7 @@ describe.each([4, 5] as const)('protocol version %i', (protocolVersion) => {
     expect(loop.stats().publishesSent).toBe(16);
   });
 
-  test('R5: keep alive 5 s: messages that flow in do not replace the PINGREQ, which the broker waits for', async () => {
+  test('[MQTT-3.1.2-20] R5: keep alive 5 s: messages that flow in do not replace the PINGREQ, which the broker waits for', async () => {
     const { loop, clock, connect } = scriptedLoop({ protocolVersion, keepAliveSeconds: 5 });
     const connection = await connect();
     loop.onMessage(() => {});
@@ -157,7 +157,7 @@ test('pingTimeoutMs is how long a PINGRESP may take', async () => {
   expect(disconnected).toMatchObject([{ cause: { code: 'MQTT_KEEP_ALIVE_TIMEOUT' } }]);
 });
 
-test("the server's keep alive wins, for this connection only", async () => {
+test("[MQTT-3.1.2-21] [MQTT-3.2.2-21] the server's keep alive wins, for this connection only", async () => {
   const { loop, broker, clock, connect } = scriptedLoop({ keepAliveSeconds: 10, reconnect: { jitter: 'none' } });
   const first = await connect({ properties: { serverKeepAlive: 2 } });
   expect(loop.negotiated?.keepAliveSeconds).toBe(2);

@@ -73,7 +73,7 @@ describe('in place of CONNACK', () => {
 
 describe('what does not fit what we have sent', () => {
   test.each(versions)(
-    'a SUBACK with too few or too many codes ends connection and request (version %i)',
+    '[MQTT-3.8.4-6] a SUBACK with too few or too many codes ends connection and request (version %i)',
     async (protocolVersion) => {
       for (const granted of [[0], [0, 0, 0]]) {
         const it = scriptedLoop({ ...RECONNECT, protocolVersion });
@@ -90,7 +90,7 @@ describe('what does not fit what we have sent', () => {
     },
   );
 
-  test('MQTT 5: an UNSUBACK with too few codes ends connection and request', async () => {
+  test('[MQTT-3.11.3-1] MQTT 5: an UNSUBACK with too few codes ends connection and request', async () => {
     const { loop, connect } = scriptedLoop();
     const connection = await connect();
     const unsubscribed = loop.unsubscribe(['a', 'b']).catch((error: unknown) => error);

@@ -97,7 +97,7 @@ test('acknowledgements and PUBREL overtake queued publishes and do not wait for 
   expect(await connection.next('pubrel')).toMatchObject({ messageId: first.messageId });
 });
 
-test('ids stay unique among publishes and subscribes while acknowledgements come back out of order', async () => {
+test('[MQTT-2.2.1-3] [MQTT-4.3.2-1] [MQTT-4.3.3-1] ids stay unique among publishes and subscribes while acknowledgements come back out of order', async () => {
   const { loop, connect } = scriptedLoop({ inflight: 3 });
   const connection = await connect();
   publishAll(loop, 40);

@@ -73,7 +73,7 @@ describe.each([4, 5] as const)('protocol version %i', (protocolVersion) => {
     expect(await nextPublishes(second, 4)).toEqual(['3', '4', '5', '6']);
   });
 
-  test('the order of first sending survives losses in the middle of a resend', async () => {
+  test('[MQTT-4.6.0-1] the order of first sending survives losses in the middle of a resend', async () => {
     const { loop, broker, clock, connect } = scriptedLoop({ ...options, inflight: 10, throttle: 10 });
     const first = await connect();
     for (let i = 1; i <= 10; i++) publish(loop, i);
@@ -129,7 +129,7 @@ describe.each([4, 5] as const)('protocol version %i', (protocolVersion) => {
     expect(results[0]!.state).toBe('resolved');
   });
 
-  test('the broker has lost the session: unacknowledged publishes start over as new ones, nothing is lost', async () => {
+  test('[MQTT-4.3.2-2] [MQTT-3.2.2-5] the broker has lost the session: unacknowledged publishes start over as new ones, nothing is lost', async () => {
     const { loop, broker, clock, connect } = scriptedLoop({ ...options, inflight: 3 });
     const first = await connect();
     const results = [1, 2, 3, 4, 5].map((i) => publish(loop, i));
@@ -320,7 +320,7 @@ test('a session that outlives the connection is started clean once and resumed f
   expect(await second.connect()).toMatchObject({ clean: false, properties: { sessionExpiryInterval: 60 } });
 });
 
-test('another client identifier starts clean again: a session the broker has kept under it is not ours', async () => {
+test('[MQTT-3.1.3-2] another client identifier starts clean again: a session the broker has kept under it is not ours', async () => {
   const { loop, broker, clock, connect } = scriptedLoop({ clientId: 'one', sessionExpirySeconds: 60 });
   const first = await connect();
   const changed = watch(loop.reconnect({ clientId: 'two' }));
@@ -332,7 +332,7 @@ test('another client identifier starts clean again: a session the broker has kep
   expect(changed.state).toBe('resolved');
 });
 
-test('the identifier that the broker assigned is used again, so that its session is found', async () => {
+test('[MQTT-3.1.3-7] [MQTT-3.2.2-16] [MQTT-3.1.3-2] the identifier that the broker assigned is used again, so that its session is found', async () => {
   const { loop, broker, clock, connect } = scriptedLoop({ sessionExpirySeconds: 60, reconnect: RECONNECTS_AT_ONCE });
   const first = await connect({ properties: { assignedClientIdentifier: 'assigned' } });
   expect(loop.negotiated?.clientId).toBe('assigned');

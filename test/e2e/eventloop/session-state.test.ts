@@ -9,7 +9,7 @@ const CLEAN = { clean: true, reconnect: SESSION.reconnect } satisfies EventLoopO
 const versions = [4, 5] as const;
 
 test.each(versions)(
-  'F9: a resumed session of version %i replays what was not acknowledged first, with DUP, id and order, then what was not sent',
+  '[MQTT-4.4.0-1] [MQTT-3.3.1-1] [MQTT-3.1.2-23] F9: a resumed session of version %i replays what was not acknowledged first, with DUP, id and order, then what was not sent',
   async (protocolVersion) => {
     const it = scriptedLoop({ ...SESSION, protocolVersion, inflight: 4 });
     const first = await it.connect();
@@ -37,7 +37,7 @@ test.each(versions)(
 );
 
 test.each(versions)(
-  'F14: without a session (version %i) nothing is replayed: the unacknowledged publish is sent as a new one, DUP 0',
+  '[MQTT-3.1.2-4] [MQTT-3.2.2-5] F14: without a session (version %i) nothing is replayed: the unacknowledged publish is sent as a new one, DUP 0',
   async (protocolVersion) => {
     const it = scriptedLoop({ ...CLEAN, protocolVersion, inflight: 1 });
     const first = await it.connect();
@@ -55,7 +55,7 @@ test.each(versions)(
   },
 );
 
-test('F14: lost three times over, a publish is completed once', async () => {
+test('[MQTT-4.3.3-2] F14: lost three times over, a publish is completed once', async () => {
   const it = scriptedLoop(CLEAN);
   let connection = await it.connect();
   const [published] = publishAll(it.loop, 1, 2);
@@ -80,7 +80,7 @@ test('F15: a CONNACK that refuses and claims a session is a protocol error', asy
   expect(loop.stats()).toMatchObject({ protocolErrors: 1, connections: 0, connectFailures: 1 });
 });
 
-test('F15: a session from before this process is accepted, and its messages are delivered', async () => {
+test('[MQTT-3.2.2-4] F15: a session from before this process is accepted, and its messages are delivered', async () => {
   const { loop, connect, connected } = scriptedLoop(SESSION);
   const delivered: string[] = [];
   loop.onMessage(({ payload }) => void delivered.push(payload.toString()));
@@ -92,7 +92,7 @@ test('F15: a session from before this process is accepted, and its messages are 
 });
 
 test.each(versions)(
-  'F15: a session where a clean start was asked for is a protocol error (version %i)',
+  '[MQTT-3.2.2-2] F15: a session where a clean start was asked for is a protocol error (version %i)',
   async (version) => {
     const { loop, broker } = scriptedLoop({ protocolVersion: version, clean: true });
     const started = loop.start().catch((error: unknown) => error);
@@ -128,7 +128,7 @@ test("F15: the server's keep alive holds for its connection, 0 turns pings off, 
 });
 
 test.each(versions)(
-  'F15: past PUBREC it is PUBREL that is replayed, under its id (version %i)',
+  '[MQTT-4.3.3-6] [MQTT-4.6.0-4] F15: past PUBREC it is PUBREL that is replayed, under its id (version %i)',
   async (protocolVersion) => {
     const it = scriptedLoop({ ...SESSION, protocolVersion });
     const first = await it.connect();

@@ -3,7 +3,7 @@ import { scriptedLoop } from '../../fixtures/scripted-loop.js';
 
 const topicAliasMaximum = (maximum: number) => ({ properties: { topicAliasMaximum: maximum } });
 
-test('[MQTT-3.2.2-17] a repeated topic is sent once, then by its alias, within the server maximum', async () => {
+test('[MQTT-3.2.2-17] [MQTT-3.3.2-9] [MQTT-3.3.2-8] a repeated topic is sent once, then by its alias, within the server maximum', async () => {
   const { loop, clock, connect } = scriptedLoop();
   const connection = await connect(topicAliasMaximum(2));
   for (const topic of ['plants/one', 'plants/two', 'plants/one', 'plants/two', 'plants/one'])
@@ -58,7 +58,7 @@ test('[MQTT-3.3.2-7] aliases die with the connection, and a resend carries its t
 test.each([
   ['the server allows none', {}, 0],
   ['the option turns them off', { topicAliases: 0 }, 10],
-])('no alias is used when %s', async (_when, options, maximum) => {
+])('[MQTT-3.2.2-18] no alias is used when %s', async (_when, options, maximum) => {
   const { loop, connect } = scriptedLoop(options);
   const connection = await connect(topicAliasMaximum(maximum));
   for (let i = 0; i < 2; i++) {

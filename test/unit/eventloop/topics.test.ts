@@ -127,7 +127,7 @@ describe('U16 matching', () => {
   });
 });
 
-describe('matching', () => {
+describe('[MQTT-4.7.2-1] [MQTT-4.7.3-4] matching', () => {
   it.each([
     ['#', 'a'],
     ['#', '/'],

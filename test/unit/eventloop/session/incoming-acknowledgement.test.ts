@@ -7,7 +7,7 @@ import { scriptedLoop } from '../../../fixtures/scripted-loop.js';
 const versions = [4, 5] as const;
 
 test.each(versions)(
-  'acknowledgements leave in order of receipt although handlers finish in reverse (version %i)',
+  '[MQTT-4.6.0-2] [MQTT-4.6.0-3] acknowledgements leave in order of receipt although handlers finish in reverse (version %i)',
   async (protocolVersion) => {
     const { loop, clock, connect } = scriptedLoop({ protocolVersion });
     const waiting: (() => void)[] = [];
@@ -149,7 +149,7 @@ describe('acknowledge: manual', () => {
     expect(loop.stats().readingPaused).toBe(false);
   });
 
-  test.each(versions)('refuses a reason code that is none of PUBACK (version %i)', async (protocolVersion) => {
+  test.each(versions)('[MQTT-3.4.2-1] [MQTT-3.5.2-1] refuses a reason code that is none of PUBACK (version %i)', async (protocolVersion) => {
     const { loop, clock, connect } = scriptedLoop({ protocolVersion, acknowledge: 'manual' });
     const messages: IncomingMessage[] = [];
     loop.onMessage((message) => void messages.push(message));

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { scriptedLoop } from '../../../fixtures/scripted-loop.js';
 
 test.each([1, 2] as const)(
-  'MQTT 5: a server over our Receive Maximum with QoS %i gets DISCONNECT 0x93',
+  '[MQTT-3.3.4-9] MQTT 5: a server over our Receive Maximum with QoS %i gets DISCONNECT 0x93',
   async (qos) => {
     const { loop, connect, disconnected } = scriptedLoop({ receiveMaximum: 3 });
     loop.onMessage(() => new Promise(() => {}));
@@ -103,7 +103,7 @@ test('drop-newest sheds QoS 0 over the count and over the bytes, tells it, and n
   expect(loop.stats()).toMatchObject({ messagesDropped: 2, readingPaused: false, unsettled: 1, unsettledBytes: 1_024 });
 });
 
-test('MQTT 5: topic aliases stand for their topics on their connection, and may be set anew', async () => {
+test('[MQTT-3.3.2-10] MQTT 5: topic aliases stand for their topics on their connection, and may be set anew', async () => {
   const { loop, clock, connect } = scriptedLoop({ topicAliasMaximum: 2 });
   const topics: string[] = [];
   loop.onMessage(({ topic, properties }) => {
