@@ -68,6 +68,8 @@ export class SubscribeExchange extends Operation<SubscribeResult> {
 export class UnsubscribeExchange extends Operation<void> {
   readonly acknowledgedBy = PacketType.Unsuback;
   wasSent = false;
+  /** The granted subscriptions that it ends, should it come to nothing. */
+  readonly ended = new Map<string, DesiredSubscription>();
 
   constructor(readonly filters: readonly string[]) {
     super();

@@ -16,6 +16,10 @@ import {
 } from './subscription-exchange.js';
 
 const REFUSED = 0x80;
+const PACKET_TOO_LARGE = 0x95;
+const SHARED_NOT_SUPPORTED = 0x9e;
+const IDENTIFIERS_NOT_SUPPORTED = 0xa1;
+const WILDCARDS_NOT_SUPPORTED = 0xa2;
 /** AWS IoT takes no more filters in one SUBSCRIBE. */
 const FILTERS_PER_REPEAT = 8;
 
@@ -60,13 +64,31 @@ export class Subscriptions {
   /** @throws MqttQueueFullError when too many requests wait already */
   offer(exchange: SubscriptionExchange): void {
     if (this.#waiting.length >= this.#capacity) throw new MqttQueueFullError('requestCapacity', this.#capacity);
-    if (exchange instanceof UnsubscribeExchange) for (const filter of exchange.filters) this.#granted.delete(filter);
+    // From here on a lost session does not bring them back.
+    if (exchange instanceof UnsubscribeExchange) {
+      for (const filter of exchange.filters) {
+        const granted = this.#granted.get(filter);
+        if (granted !== undefined) exchange.ended.set(filter, granted);
+        this.#granted.delete(filter);
+      }
+    }
     this.#waiting.push(exchange);
   }
 
   withdraw(exchange: SubscriptionExchange): void {
     const index = this.#waiting.indexOf(exchange);
-    if (index >= 0) this.#waiting.splice(index, 1);
+    if (index < 0) return;
+    this.#waiting.splice(index, 1);
+    if (!exchange.wasSent) this.#keep(exchange);
+  }
+
+  /** An UNSUBSCRIBE came to nothing for these filters: the broker goes on, and so does the wish for them. */
+  #keep(exchange: SubscriptionExchange, filters?: Iterable<string>): void {
+    if (!(exchange instanceof UnsubscribeExchange)) return;
+    for (const filter of filters ?? exchange.ended.keys()) {
+      const granted = exchange.ended.get(filter);
+      if (granted !== undefined && !this.#granted.has(filter)) this.#granted.set(filter, granted);
+    }
   }
 
   connected(negotiated: Negotiated, sessionPresent: boolean): void {
@@ -100,9 +122,34 @@ export class Subscriptions {
           : exchange.unsupported(this.#negotiated);
       if (error === undefined) return bytes;
       this.#waiting.shift();
+      if (exchange instanceof SubscribeExchange && exchange.isRepeat) this.#repeatFailed(exchange, error);
+      else this.#keep(exchange);
       exchange.fail(error);
     }
     return 0;
+  }
+
+  /** Filters were grouped by us: each is judged alone, and what this server cannot do is told, for nobody waits for it. */
+  #repeatFailed(exchange: SubscribeExchange, error: MqttError): void {
+    const { filters, subscriptionIdentifier, userProperties } = exchange;
+    if (filters.size === 1) {
+      for (const filter of filters.keys()) this.#onRefused(filter, this.#refusalOf(exchange, filter), error.message);
+      return;
+    }
+    const alone = Array.from(
+      filters,
+      (entry) => new SubscribeExchange(new Map([entry]), subscriptionIdentifier, userProperties, true),
+    );
+    this.#waiting.unshift(...alone);
+  }
+
+  /** What the server would have answered. */
+  #refusalOf({ subscriptionIdentifier }: SubscribeExchange, filter: string): number {
+    const negotiated = this.#negotiated;
+    const hasIdentifier = subscriptionIdentifier !== undefined && negotiated.protocolVersion === 5;
+    if (hasIdentifier && !negotiated.subscriptionIdentifiersAvailable) return IDENTIFIERS_NOT_SUPPORTED;
+    if (filter.startsWith('$share/') && !negotiated.sharedSubscriptionAvailable) return SHARED_NOT_SUPPORTED;
+    return negotiated.wildcardSubscriptionAvailable ? PACKET_TOO_LARGE : WILDCARDS_NOT_SUPPORTED;
   }
 
   /** Writes the request whose size `nextBytes` told. */
@@ -147,7 +194,10 @@ export class Subscriptions {
     else if (error === undefined) {
       for (const filter of filters) this.#granted.delete(filter);
       exchange.succeed();
-    } else exchange.fail(error);
+    } else {
+      this.#keep(exchange, refused.keys());
+      exchange.fail(error);
+    }
   }
 
   failAll(error: (delivery: 'not-sent' | 'unknown') => MqttError): void {
