@@ -18,8 +18,7 @@ export function decodePayload(payload: Buffer, contentType?: string): unknown {
   if (!mayBeJson(text)) return text;
   try {
     const value: unknown = JSON.parse(text);
-    // The key can also be written with escapes.
-    return text.includes('__proto__') || text.includes('\\u') ? withoutProto(value) : value;
+    return mentionsProto(text) ? withoutProto(value) : value;
   } catch {
     return text;
   }
@@ -82,6 +81,14 @@ function mayBeJson(text: string): boolean {
       return first >= 0x30 && first <= 0x39;
     }
   }
+}
+
+/** The key as it is, or with any of its letters escaped. */
+const escapedProto =
+  /"(?:_|\\u005f){2}(?:p|\\u0070)(?:r|\\u0072)(?:o|\\u006f)(?:t|\\u0074)(?:o|\\u006f)(?:_|\\u005f){2}"/i;
+
+function mentionsProto(text: string): boolean {
+  return text.includes('__proto__') || (text.includes('\\u') && escapedProto.test(text));
 }
 
 function withoutProto(value: unknown): unknown {

@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { registerHandler } from '../../../lib/routing/handler.js';
+
+const defaults = { qos: 1, acknowledge: 'after-handler', concurrency: 3 } as const;
+const register = (extras: Record<string, unknown>, pattern = 'a/+x') =>
+  registerHandler(pattern, async () => undefined, true, extras, 0, defaults);
+
+describe('handler options', () => {
+  it('default to those of the module', () => {
+    const handler = register({});
+
+    expect(handler).toMatchObject({ acknowledge: 'after-handler', subscribe: { qos: 1 }, isEvent: true });
+    expect(handler.gate?.limit).toBe(3);
+  });
+
+  it('are read from the extras of Nest, next to those of others', () => {
+    const handler = register({
+      qos: 2,
+      share: 'g',
+      acknowledge: 'manual',
+      concurrency: 1,
+      retainHandling: 2,
+      otherPackage: {},
+    });
+
+    expect(handler).toMatchObject({
+      acknowledge: 'manual',
+      subscribe: { qos: 2, retainHandling: 2 },
+      pattern: { subscription: '$share/g/a/+' },
+    });
+    expect(handler.gate?.limit).toBe(1);
+  });
+
+  it.each([
+    ['qos', 3],
+    ['qos', '1'],
+    ['share', 1],
+    ['noLocal', 'yes'],
+    ['retainAsPublished', 1],
+    ['retainHandling', 3],
+    ['acknowledge', 'later'],
+    ['concurrency', 0],
+    ['concurrency', 1.5],
+    ['concurrency', 70_000],
+  ])('name a wrong %s (%j)', (option, value) => {
+    expect(() => register({ [option]: value })).toThrow(`${option} of the handler for "a/+x"`);
+  });
+
+  it('report all mistakes at once', () => {
+    expect(() => register({ qos: 3, acknowledge: 'later' })).toThrow(/qos.*acknowledge/);
+  });
+});
