@@ -106,15 +106,26 @@ describe.each([4, 5] as const)('publishing on version %i', (protocolVersion) => 
     await Promise.all(published);
   });
 
-  test('[MQTT-4.4.0-1] nothing is sent again on the same connection, however long the answer takes', async () => {
+  test('[MQTT-4.4.0-1] [MQTT-4.1.0-1] nothing is sent again on the same connection, nothing forgotten, however long the answer takes', async () => {
     const { loop, clock, connect } = scriptedLoop({ protocolVersion, keepAliveSeconds: 0 });
+    loop.onMessage(() => {});
     const connection = await connect();
-    for (const qos of [1, 2, 2] as const) loop.publish('a', 'x', { qos }).catch(() => {});
+    const published = ([1, 2, 2] as const).map((qos) => loop.publish('a', 'x', { qos }));
     for (let id = 1; id <= 3; id++) await connection.next('publish');
     connection.pubrec(3);
     await connection.next('pubrel');
+    connection.publish({ topic: 'in', qos: 2, messageId: 9 });
+    await connection.next('pubrec');
     await clock.advance(24 * 3_600_000);
     await connection.nothing(clock);
+    connection.puback(1);
+    connection.pubrec(2);
+    connection.pubcomp(await connection.next('pubrel'));
+    connection.pubcomp(3);
+    await Promise.all(published);
+    connection.publish({ topic: 'in', qos: 2, messageId: 9, dup: true });
+    await connection.next('pubrec');
+    expect(loop.stats()).toMatchObject({ duplicatesSuppressed: 1, unknownAcknowledgements: 0 });
   });
 
   test('[MQTT-4.3.3-7] a message whose expiry has passed is sent again all the same, once it was sent', async () => {

@@ -149,20 +149,23 @@ describe('acknowledge: manual', () => {
     expect(loop.stats().readingPaused).toBe(false);
   });
 
-  test.each(versions)('[MQTT-3.4.2-1] [MQTT-3.5.2-1] refuses a reason code that is none of PUBACK (version %i)', async (protocolVersion) => {
-    const { loop, clock, connect } = scriptedLoop({ protocolVersion, acknowledge: 'manual' });
-    const messages: IncomingMessage[] = [];
-    loop.onMessage((message) => void messages.push(message));
-    const connection = await connect();
-    connection.publish({ topic: 'in', qos: 1, messageId: 1 });
-    await clock.settle();
-    for (const code of [1, 0x92, -1, 256, Number.NaN, '0' as never]) {
-      expect(() => messages[0]!.acknowledge(code)).toThrow(MqttArgumentError);
-    }
-    await connection.nothing(clock);
-    expect(messages[0]!.acknowledge(0x87)).toBe(true);
-    expect((await connection.next('puback')).reasonCode ?? 0).toBe(protocolVersion === 5 ? 0x87 : 0);
-  });
+  test.each(versions)(
+    '[MQTT-3.4.2-1] [MQTT-3.5.2-1] refuses a reason code that is none of PUBACK (version %i)',
+    async (protocolVersion) => {
+      const { loop, clock, connect } = scriptedLoop({ protocolVersion, acknowledge: 'manual' });
+      const messages: IncomingMessage[] = [];
+      loop.onMessage((message) => void messages.push(message));
+      const connection = await connect();
+      connection.publish({ topic: 'in', qos: 1, messageId: 1 });
+      await clock.settle();
+      for (const code of [1, 0x92, -1, 256, Number.NaN, '0' as never]) {
+        expect(() => messages[0]!.acknowledge(code)).toThrow(MqttArgumentError);
+      }
+      await connection.nothing(clock);
+      expect(messages[0]!.acknowledge(0x87)).toBe(true);
+      expect((await connection.next('puback')).reasonCode ?? 0).toBe(protocolVersion === 5 ? 0x87 : 0);
+    },
+  );
 });
 
 describe.each(versions)('a failing handler (version %i)', (protocolVersion) => {

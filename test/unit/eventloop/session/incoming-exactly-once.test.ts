@@ -34,7 +34,7 @@ describe.each([4, 5] as const)('QoS 2 from a server of version %i', (protocolVer
     await connection.next('pubcomp');
   });
 
-  test('[MQTT-4.1.0-1] across a resume the duplicate is recognised, whether its PUBREC was lost or not', async () => {
+  test('across a resume the duplicate is recognised, whether its PUBREC was lost or not', async () => {
     const { connection, it, delivered } = await listening(protocolVersion);
     connection.publish({ topic: 'in', payload: 'one', qos: 2, messageId: 5 });
     await connection.next('pubrec');
