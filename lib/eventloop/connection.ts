@@ -99,18 +99,18 @@ export class Connection {
     return this.#endedBy;
   }
 
-  /** Sends CONNECT and waits for CONNACK, accepting or refusing. */
+  /** Sends CONNECT and waits for CONNACK, accepting or refusing. An aborted wait leaves the connection to the caller. */
   handshake(connect: Buffer, authenticator: Authenticator | undefined, signal: AbortSignal): Promise<Connack> {
     return new Promise((resolve, reject) => {
       this.#authenticator = authenticator;
-      const onAbort = (): void => this.fail(signal.reason as MqttError);
+      const onAbort = (): void => this.#onHandshake?.(signal.reason as MqttError);
       this.#onHandshake = (outcome) => {
         this.#onHandshake = undefined;
         signal.removeEventListener('abort', onAbort);
         if (outcome instanceof Error) reject(outcome);
         else resolve(outcome);
       };
-      if (signal.aborted) return onAbort();
+      if (signal.aborted) return this.fail(signal.reason as MqttError);
       signal.addEventListener('abort', onAbort, { once: true });
       this.#stream.write(connect);
     });

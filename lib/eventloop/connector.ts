@@ -94,7 +94,9 @@ export class Connector {
           options.requestProblemInformation,
           this.#clock,
         );
-        const connack = await connection.handshake(connect, authenticator, signal);
+        const connack = await connection
+          .handshake(connect, authenticator, signal)
+          .catch((error: MqttError) => abandon(connection, error, stop));
         if (connack.reasonCode === 0) {
           if (connack.sessionPresent && clean) throw unwantedSession(connection);
           await accept(connection, connack, authenticator, signal);
@@ -132,6 +134,13 @@ export class Connector {
 /** MQTT 3.1.1 has no enhanced authentication, and going without it would be no fallback. */
 function mayFallBack({ protocolVersion, authentication }: ResolvedOptions): boolean {
   return protocolVersion === 'auto' && authentication === undefined;
+}
+
+/** The server may have accepted us already: one that is told that we leave on purpose does not publish the will. */
+async function abandon(connection: Connection, error: MqttError, stop: AbortSignal): Promise<never> {
+  if (stop.aborted) await connection.disconnect(error, { reasonCode: 0x00 });
+  else connection.fail(error);
+  throw error;
 }
 
 /** Lets the user's authentication judge the server that has accepted us. */
