@@ -2,14 +2,14 @@ import { sleep, type Clock } from './clock.js';
 import type { Farewell } from './connection.js';
 import { Connector, type Established, type Identity } from './connector.js';
 import type { Emitter } from './emitter.js';
-import { MqttConnectionRefusedError, MqttProtocolError, MqttServerDisconnectError } from './connection-errors.js';
+import { MqttProtocolError } from './connection-errors.js';
 import { MqttClosedError, MqttStateError, type MqttError } from './errors.js';
 import { EventLoopStatus, type EventLoopEvents } from './events.js';
 import type { Negotiated } from './negotiated.js';
 import type { Dial } from './network/dial.js';
 import type { ResolvedOptions } from './options.js';
 import { Backoff } from './reconnect/backoff.js';
-import { classify } from './reconnect/classify.js';
+import { classify, reasonCodeOf, serverReferenceOf } from './reconnect/classify.js';
 import { Waiters } from './promises.js';
 import { ServerList } from './server-list.js';
 
@@ -278,12 +278,7 @@ export class Lifecycle {
 
   #emitDisconnected(cause: MqttError, willRetryInMs: number | undefined): void {
     if (cause instanceof MqttProtocolError) this.#protocolErrors++;
-    const hasReason =
-      cause instanceof MqttServerDisconnectError ||
-      cause instanceof MqttConnectionRefusedError ||
-      cause instanceof MqttProtocolError;
-    const reasonCode = hasReason ? cause.reasonCode : undefined;
-    this.#emitter.emit('disconnected', { cause, reasonCode, willRetryInMs });
+    this.#emitter.emit('disconnected', { cause, reasonCode: reasonCodeOf(cause), willRetryInMs });
   }
 
   /** Closing or closed: takes no more requests. */
@@ -294,10 +289,4 @@ export class Lifecycle {
   #setStatus(status: EventLoopStatus): void {
     if (!this.isClosed) this.#status = status;
   }
-}
-
-function serverReferenceOf(cause: MqttError): string | undefined {
-  return cause instanceof MqttServerDisconnectError || cause instanceof MqttConnectionRefusedError
-    ? cause.serverReference
-    : undefined;
 }

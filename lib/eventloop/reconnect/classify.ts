@@ -1,4 +1,9 @@
-import { MqttConnectionRefusedError, MqttCredentialsError, MqttServerDisconnectError } from '../connection-errors.js';
+import {
+  MqttConnectionRefusedError,
+  MqttCredentialsError,
+  MqttProtocolError,
+  MqttServerDisconnectError,
+} from '../connection-errors.js';
 import type { MqttError } from '../errors.js';
 
 /**
@@ -43,4 +48,18 @@ export function classify(error: MqttError): ErrorClass {
     default:
       return refused && PERMANENT_REFUSALS.has(error.reasonCode) ? 'permanent' : 'transient';
   }
+}
+
+/** What the server said, or what we told it. @internal */
+export function reasonCodeOf(error: MqttError): number | undefined {
+  return isServersWord(error) || error instanceof MqttProtocolError ? error.reasonCode : undefined;
+}
+
+/** @internal */
+export function serverReferenceOf(error: MqttError): string | undefined {
+  return isServersWord(error) ? error.serverReference : undefined;
+}
+
+function isServersWord(error: MqttError): error is MqttConnectionRefusedError | MqttServerDisconnectError {
+  return error instanceof MqttConnectionRefusedError || error instanceof MqttServerDisconnectError;
 }
