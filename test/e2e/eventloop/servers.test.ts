@@ -7,10 +7,10 @@ import { scriptedLoop } from '../../fixtures/scripted-loop.js';
 import { freePort } from '../../fixtures/ports.js';
 import { watch } from '../../fixtures/watch.js';
 
-const lookup = vi.hoisted(() => vi.fn());
+const lookup = vi.hoisted(() => vi.fn<(name: string, options: object) => Promise<unknown>>());
 vi.mock('node:dns/promises', async (original) => {
   const real = await original<typeof import('node:dns/promises')>();
-  lookup.mockImplementation(real.lookup);
+  lookup.mockImplementation((name, options) => real.lookup(name, options));
   return { ...real, lookup };
 });
 
