@@ -125,7 +125,7 @@ export interface EventLoopOptions {
   readonly throttle?: number | ThrottleOptions | undefined;
   /** QoS 0 messages whose handlers have not settled. Default 1 000. */
   readonly incomingCapacity?: number | undefined;
-  /** Their bytes. Default 16 MiB. */
+  /** Their bytes. More bytes of unacknowledged QoS 1/2 messages stop the reading, too. Default 16 MiB. */
   readonly incomingCapacityBytes?: number | undefined;
   /** Default `backpressure`. */
   readonly incomingOverflow?: IncomingOverflowPolicy | undefined;

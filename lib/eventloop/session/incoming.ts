@@ -120,7 +120,8 @@ export class IncomingMessages implements MessageOwner {
     return (
       (this.#limits.incomingOverflow === 'backpressure' && this.#isQos0Full()) ||
       // MQTT 3.1.1 has no Receive Maximum: the socket has to carry the message.
-      ((this.#version === 4 || this.#serverOverruns) && this.#ledger.size >= this.#limits.receiveMaximum)
+      (!this.#isBoundByServer && this.#ledger.size >= this.#limits.receiveMaximum) ||
+      this.#ledgerBytes > this.#limits.incomingCapacityBytes
     );
   }
 
@@ -183,16 +184,18 @@ export class IncomingMessages implements MessageOwner {
       if (known !== undefined) return this.#repeated(known);
     }
     if (this.#closed) return;
-    if (this.#version === 5 && this.#quotaUsed >= this.#limits.receiveMaximum && !this.#serverOverruns) {
+    if (this.#isBoundByServer && this.#quotaUsed >= this.#limits.receiveMaximum) {
       this.#serverOverruns = true;
       throw new MqttProtocolError(
         `more than ${this.#limits.receiveMaximum} unacknowledged messages [MQTT-3.3.4-9]`,
         RECEIVE_MAXIMUM_EXCEEDED,
       );
     }
+    // A server within our Receive Maximum must not be punished for it: it would send the same again, for ever.
     if (
-      this.#ledger.size >= this.#limits.receiveMaximum + this.#limits.incomingCapacity ||
-      this.#ledgerBytes > this.#limits.incomingCapacityBytes
+      !this.#isBoundByServer &&
+      (this.#ledger.size >= this.#limits.receiveMaximum + this.#limits.incomingCapacity ||
+        this.#ledgerBytes > this.#limits.incomingCapacityBytes)
     ) {
       throw new MqttConnectionError(
         'MQTT_CONNECTION_LOST',
@@ -229,12 +232,14 @@ export class IncomingMessages implements MessageOwner {
       message.inLedger = false;
       this.#ledgerBytes -= message.payload.length;
       if (message.qos === 1 || message.reasonCode >= REFUSED) this.#quotaUsed--;
-      this.#acknowledgements.push(
-        message.qos === 1 ? PacketType.Puback : PacketType.Pubrec,
-        message.id,
-        message.reasonCode,
-      );
+      const type = message.qos === 1 ? PacketType.Puback : PacketType.Pubrec;
+      this.#acknowledgements.push(type, message.id, message.reasonCode);
     }
+  }
+
+  /** It knows our Receive Maximum and keeps to it. */
+  get #isBoundByServer(): boolean {
+    return this.#version === 5 && !this.#serverOverruns;
   }
 
   #isQos0Full(): boolean {
@@ -257,8 +262,9 @@ export class IncomingMessages implements MessageOwner {
     } catch (error) {
       return this.#failed(message, error);
     }
-    if (!isThenable(result)) return this.#settled(message);
-    result.then(
+    const later = result as PromiseLike<unknown> | null | undefined;
+    if (typeof later?.then !== 'function') return this.#settled(message);
+    later.then(
       () => {
         this.#settled(message);
         this.#hooks.settledLater();
@@ -291,8 +297,4 @@ export class IncomingMessages implements MessageOwner {
     this.#unsettledQos0--;
     this.#unsettledQos0Bytes -= message.payload.length;
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }

@@ -40,7 +40,7 @@ test('MQTT 5: exactly our Receive Maximum is fine, and what is acknowledged make
   expect(await connection.next('disconnect')).toMatchObject({ reasonCode: 0x93 });
 });
 
-test('MQTT 5: the quota starts afresh on the next connection', async () => {
+test.each([1, 2] as const)('MQTT 5: the quota for QoS %i starts afresh on the next connection', async (qos) => {
   const { loop, broker, clock, connect } = scriptedLoop({
     clean: false,
     receiveMaximum: 2,
@@ -50,15 +50,17 @@ test('MQTT 5: the quota starts afresh on the next connection', async () => {
   const all = new Promise<void>((resolve) => (finish = resolve));
   loop.onMessage(() => all);
   const first = await connect();
-  for (const id of [1, 2]) first.publish({ topic: 'in', qos: 2, messageId: id });
+  for (const id of [1, 2]) first.publish({ topic: 'in', qos, messageId: id });
   await clock.settle();
   first.cut();
   await clock.advance(1_000);
   const second = await broker.acceptConnected({ sessionPresent: true });
-  for (const id of [1, 2]) second.publish({ topic: 'in', qos: 2, messageId: id, dup: true });
+  for (const id of [1, 2]) second.publish({ topic: 'in', qos, messageId: id, dup: true });
   await second.nothing(clock);
   finish();
-  for (const id of [1, 2]) expect(await second.next('pubrec')).toMatchObject({ messageId: id });
+  for (const id of [1, 2]) expect(await second.next(qos === 1 ? 'puback' : 'pubrec')).toMatchObject({ messageId: id });
+  if (qos === 1) return;
+  // Both slots are taken until PUBCOMP.
   second.publish({ topic: 'in', qos: 1, messageId: 3 });
   expect(await second.next('disconnect')).toMatchObject({ reasonCode: 0x93 });
 });
@@ -155,3 +157,47 @@ test('MQTT 5: aliases die with the connection [MQTT-3.3.2-7]', async () => {
   second.publish({ topic: '', properties: { topicAlias: 1 } });
   expect(await second.next('disconnect')).toMatchObject({ reasonCode: 0x82 });
 });
+
+test('MQTT 5: a server within our Receive Maximum is read on while an answer is due, however many bytes wait, and never disconnected', async () => {
+  const { loop, broker, clock, connect, disconnected } = scriptedLoop({
+    receiveMaximum: 8,
+    incomingCapacityBytes: 1_024,
+  });
+  const handled: (() => void)[] = [];
+  loop.onMessage(() => new Promise<void>((resolve) => handled.push(resolve)));
+  const connection = await connect();
+  const subscribed = loop.subscribe('in');
+  const subscribe = await connection.next('subscribe');
+  for (let id = 1; id <= 8; id++)
+    connection.publish({ topic: 'in', qos: 1, messageId: id, payload: Buffer.alloc(300) });
+  connection.suback(subscribe);
+  await subscribed;
+  await clock.settle();
+  expect(loop.stats()).toMatchObject({ unsettled: 8, readingPaused: true });
+
+  for (const settle of handled) settle();
+  for (let id = 1; id <= 8; id++) expect(await connection.next('puback')).toMatchObject({ messageId: id });
+  expect(loop.stats().readingPaused).toBe(false);
+  expect(disconnected).toEqual([]);
+  expect(broker.connections).toHaveLength(1);
+});
+
+test.each([4, 5] as const)(
+  'MQTT %i: too many unacknowledged bytes stop the reading, not the connection',
+  async (protocolVersion) => {
+    const { loop, clock, connect, disconnected } = scriptedLoop({ protocolVersion, incomingCapacityBytes: 1_024 });
+    const handled: (() => void)[] = [];
+    loop.onMessage(() => new Promise<void>((resolve) => handled.push(resolve)));
+    const connection = await connect();
+    for (let id = 1; id <= 9; id++)
+      connection.publish({ topic: 'in', qos: 1, messageId: id, payload: Buffer.alloc(300) });
+    await clock.settle();
+    expect(loop.stats()).toMatchObject({ unsettled: 4, readingPaused: true });
+
+    for (let id = 1; id <= 9; id++) {
+      handled[id - 1]!();
+      expect(await connection.next('puback')).toMatchObject({ messageId: id });
+    }
+    expect(disconnected).toEqual([]);
+  },
+);
