@@ -45,6 +45,15 @@ describe('the topic cache', () => {
     for (const topic of ['a/b/c/d', 'a', 'a/b', 'a/b/c']) expect(decode(cache, topic)).toBe(topic);
   });
 
+  test('tells a topic from a longer one in the same place that begins with it', () => {
+    const cache = new TopicCache();
+    for (let i = 0; i < 5_000; i++) {
+      decode(cache, `plant/${i}`);
+      if (decode(cache, 'plant') !== 'plant') throw new Error(`"plant" came out as plant/${i}`);
+    }
+    expect(decode(cache, 'plant')).toBe('plant');
+  });
+
   test('is not changed by what happens to the buffer afterwards', () => {
     const cache = new TopicCache();
     const buffer = Buffer.from('abc');
