@@ -1,0 +1,174 @@
+import type { Packet } from 'mqtt-packet';
+import { ProtocolChecker } from '../../../lib/testing/protocol-checker.js';
+import type { ReceivedPacket } from '../../../lib/testing/packets.js';
+import type { Link } from '../network.js';
+import { encode, keyOf, type WirePacket } from '../packets.js';
+import type { ClientOptions } from '../program.js';
+import type { MessageOracle } from './messages.js';
+import type { PublishOracle, PublishRecord } from './publishes.js';
+import type { Report } from './report.js';
+import type { SubscriptionOracle } from './subscriptions.js';
+import type { ThrottleOracle } from './throttle.js';
+
+/** Whom the wire tells what passes. */
+export interface WireListeners {
+  readonly publishes: PublishOracle;
+  readonly messages: MessageOracle;
+  readonly subscriptions: SubscriptionOracle;
+  readonly throttle: ThrottleOracle;
+}
+
+/**
+ * What the client writes on one connection, and what has reached it: order, window, acknowledgements in order of receipt and on
+ * the connection that brought the message, DISCONNECT last, and every rule of the specification that the test kit's protocol
+ * checker knows.
+ */
+export class WireOracle {
+  sessionPresent = false;
+  isAccepted = false;
+  readonly #link: Link;
+  readonly #options: ClientOptions;
+  readonly #listeners: WireListeners;
+  readonly #report: Report;
+  readonly #checker: ProtocolChecker;
+  /** Publishes that are neither acknowledged nor refused, by packet identifier. */
+  readonly #unacknowledged = new Map<number, PublishRecord>();
+  readonly #received: { readonly id: number; readonly cmd: 'puback' | 'pubrec'; readonly key: string }[] = [];
+  readonly #pubrels: number[] = [];
+  readonly #pubrecs = new Set<number>();
+  #window = Infinity;
+  #lastOrder = -1;
+  #last: string | undefined;
+
+  constructor(
+    link: Link,
+    sessions: Map<string, ProtocolChecker>,
+    options: ClientOptions,
+    listeners: WireListeners,
+    report: Report,
+  ) {
+    this.#link = link;
+    this.#options = options;
+    this.#listeners = listeners;
+    this.#report = report;
+    this.#checker = new ProtocolChecker(sessions, (rule, problem) => report(`specification ${rule}`, problem));
+  }
+
+  sent(packet: WirePacket): void {
+    this.#checker.received(packet as unknown as ReceivedPacket);
+    this.#last = packet.cmd;
+    switch (packet.cmd) {
+      case 'publish':
+        return this.#publish(packet);
+      case 'puback':
+      case 'pubrec': {
+        const due = this.#received.shift();
+        if (due?.id !== packet.messageId || due?.cmd !== packet.cmd) {
+          const expected = due === undefined ? 'nothing' : `${due.cmd} ${due.id}`;
+          return this.#report(
+            'acknowledged in order of receipt',
+            `${packet.cmd} ${packet.messageId}, where ${expected} is due`,
+          );
+        }
+        return this.#listeners.messages.acknowledging(due.key);
+      }
+      case 'pubcomp': {
+        const due = this.#pubrels.shift();
+        if (due === packet.messageId) return undefined;
+        return this.#report(
+          'acknowledged in order of receipt',
+          `pubcomp ${packet.messageId}, where ${due ?? 'nothing'} is due`,
+        );
+      }
+      case 'pubrel':
+        // One that answers a PUBREC is an acknowledgement, any other is a resend.
+        if (!this.#pubrecs.delete(packet.messageId!)) this.#throttled(packet);
+        return undefined;
+      case 'subscribe':
+        this.#listeners.subscriptions.subscribing(
+          packet.messageId!,
+          packet.subscriptions.map(({ topic }) => topic),
+        );
+        return this.#throttled(packet);
+      case 'unsubscribe':
+        return this.#throttled(packet);
+      default:
+        return undefined;
+    }
+  }
+
+  #throttled(packet: WirePacket): void {
+    this.#listeners.throttle.sent(`${packet.cmd} ${packet.messageId ?? ''}`, packet.raw!.length);
+  }
+
+  #publish(packet: Extract<WirePacket, { cmd: 'publish' }>): void {
+    const key = keyOf(packet.payload);
+    this.#throttled(packet);
+    this.#listeners.subscriptions.publishing(key);
+    const record = this.#listeners.publishes.written(key, packet.dup);
+    if (record === undefined || packet.qos === 0) return;
+    if (record.order <= this.#lastOrder)
+      this.#report('send order is kept', `${key} leaves after one that was published later`);
+    this.#lastOrder = record.order;
+    this.#unacknowledged.set(packet.messageId!, record);
+    if (this.#unacknowledged.size > this.#window) {
+      this.#report(
+        'the window is never exceeded',
+        `${this.#unacknowledged.size} unacknowledged, ${this.#window} allowed`,
+      );
+    }
+  }
+
+  received(packet: WirePacket): void {
+    // What comes after its DISCONNECT the client reads only to close in order.
+    if (this.#last === 'disconnect') return;
+    this.#checker.sent(encode(packet as Packet, this.#link.version));
+    const id = packet.messageId!;
+    const record = this.#unacknowledged.get(id);
+    switch (packet.cmd) {
+      case 'connack': {
+        this.isAccepted = (packet.reasonCode ?? packet.returnCode ?? 0) === 0;
+        if (!this.isAccepted) return;
+        this.sessionPresent = packet.sessionPresent;
+        this.#window = Math.min(this.#options.inflight, packet.properties?.receiveMaximum ?? Infinity);
+        return this.#listeners.subscriptions.connected(packet.sessionPresent);
+      }
+      case 'publish':
+        if (packet.qos === 0) return;
+        return void this.#received.push({
+          id,
+          cmd: packet.qos === 1 ? 'puback' : 'pubrec',
+          key: keyOf(packet.payload),
+        });
+      case 'pubrel':
+        return void this.#pubrels.push(id);
+      case 'pubrec':
+        this.#pubrecs.add(id);
+        if ((packet.reasonCode ?? 0) >= 0x80) this.#refused(id, record);
+        return;
+      case 'puback':
+        if ((packet.reasonCode ?? 0) >= 0x80) return this.#refused(id, record);
+        if (record?.qos === 1) this.#unacknowledged.delete(id);
+        return;
+      case 'pubcomp':
+        if (record?.qos === 2) this.#unacknowledged.delete(id);
+        return;
+      case 'suback':
+        return this.#listeners.subscriptions.suback(id);
+      default:
+        return;
+    }
+  }
+
+  #refused(id: number, record: PublishRecord | undefined): void {
+    this.#unacknowledged.delete(id);
+    if (record !== undefined) this.#listeners.publishes.refusalReceived(record.key);
+  }
+
+  /** The client closes on purpose. */
+  ended(withWill: boolean): void {
+    if (this.isAccepted && this.#last !== 'disconnect' && !withWill) {
+      this.#report('DISCONNECT is last', `the client closes the connection after ${this.#last}`);
+    }
+  }
+}
