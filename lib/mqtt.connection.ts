@@ -149,6 +149,10 @@ export class MqttConnection {
     this.#wake();
   }
 
+  get isIntakePaused(): boolean {
+    return this.#intakePaused;
+  }
+
   /** The server waits for its handlers: `drainTimeoutMs` counts from now on. */
   beginDrain(): void {
     this.#drainsSinceMs ??= performance.now();

@@ -74,6 +74,7 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     this.#dispatcher = new Dispatcher(this.#router, replies, {
       logger: this.logger,
       normalizePattern: (pattern) => this.normalizePattern(pattern),
+      isPaused: () => this.#connection.isIntakePaused,
       processingHooks: () => (this.#hasHooks() ? this.#withHooks : undefined),
       unmatched: (message) => this.#unmatchedListeners.forEach((listener) => listener(message)),
     });

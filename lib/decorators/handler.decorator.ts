@@ -13,6 +13,7 @@ type PatternDecorator = (
  * Handles events: Nest's `@EventPattern` with the options typed, and without the restriction that Nest 12's types put on
  * the handler's second parameter.
  *
+ * @param pattern - several patterns are several handlers: a topic that two of them match runs the method twice
  * @publicApi
  */
 export function MqttEvent(
@@ -25,6 +26,7 @@ export function MqttEvent(
 /**
  * Answers requests: Nest's `@MessagePattern` with the options typed.
  *
+ * @param pattern - several patterns are several handlers
  * @publicApi
  */
 export function MqttMessage(

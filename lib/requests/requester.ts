@@ -42,6 +42,8 @@ export class Requester {
     this.#pending = new PendingRequests(options.maxPendingRequests, ({ topic }, timedOut) =>
       this.#routes.leave(topic, timedOut),
     );
+    // Whoever closed the loop, or if it gave up: no reply can come any more.
+    loop.on('closed', () => this.close());
   }
 
   get pending(): number {

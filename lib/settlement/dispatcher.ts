@@ -1,6 +1,7 @@
 import type { LoggerService } from '@nestjs/common';
 import { isObservable, type Observable } from 'rxjs';
 import type { IncomingMessage } from '../eventloop/messages.js';
+import { NOT_CONSUMED } from '../eventloop/session/incoming.js';
 import { MqttContext } from '../mqtt.context.js';
 import { describeError } from '../mqtt.errors.js';
 import { LogLimiter } from '../mqtt.logging.js';
@@ -20,6 +21,8 @@ export interface DispatcherHost {
   /** Nest's processing hooks around `work`; undefined while nobody has set any. */
   processingHooks(): ((context: MqttContext, work: () => Promise<void>) => Promise<void>) | undefined;
   unmatched(message: IncomingMessage): void;
+  /** The application shuts down: no handler may begin. */
+  isPaused(): boolean;
 }
 
 /**
@@ -102,7 +105,9 @@ export class Dispatcher {
     }
     if (decisive.length === 0) message.acknowledge();
     else {
-      const hasFailed = (await Promise.allSettled(decisive)).some(isRejected);
+      const failures = (await Promise.allSettled(decisive)).filter(isRejected);
+      if (failures.some(({ reason }) => reason === NOT_CONSUMED)) throw NOT_CONSUMED;
+      const hasFailed = failures.length > 0;
       message.acknowledge(Math.max(hasFailed ? refused : 0, ...votes.map((vote) => vote.reasonCode ?? 0)));
     }
     const failure = (await Promise.allSettled([...decisive, ...others])).find(isRejected);
@@ -121,6 +126,8 @@ export class Dispatcher {
       const turn = handler.gate?.enter();
       if (turn !== undefined) await turn;
       try {
+        // Its turn came with the end of the application: the broker keeps the message.
+        if (turn !== undefined && this.#host.isPaused()) throw NOT_CONSUMED;
         const context = new MqttContext(message, handler.pattern, call.metadata, vote);
         const hooks = this.#host.processingHooks();
         if (hooks === undefined) await this.#call(handler, call.data, context, reply);

@@ -153,6 +153,42 @@ onEveryBroker((broker) => {
   });
 });
 
+it('reminds of the bootstrap where it never comes', async () => {
+  [order, gate] = [[], new Latch()];
+  gate.open();
+  await using aedes = await AedesBroker.start();
+  const broker: TestBroker = { url: aedes.url, protocolVersion: 4, copies: 'one' };
+  const log = new TestLog();
+  const app = await NestFactory.create(testModule(broker, setup), { logger: log, abortOnError: false });
+  app.connectMicroservice(connectServer);
+
+  await app.startAllMicroservices();
+
+  await expectEventually(
+    () => log.of('warn', 'MqttServer'),
+    [expect.stringContaining('call app.init() or app.listen() after app.startAllMicroservices()')],
+  );
+  await app.close();
+});
+
+it('ignores what an earlier session subscribed to where it has no handlers, and says so', async () => {
+  await using aedes = await AedesBroker.start();
+  const broker: TestBroker = { url: aedes.url, protocolVersion: 4, copies: 'one' };
+  const options = { clientId: 'was-a-server', clean: false };
+  const before = await startMicroservice(broker, { controllers: [Retained], options });
+  await before[Symbol.asyncDispose]();
+  await using service = await startMicroservice(broker, { options });
+  await service.client.request('nobody', 1, { timeoutMs: 20 }).catch(() => undefined);
+
+  await service.client.publish('retained', undefined, { qos: 1 });
+
+  await expectEventually(
+    () => service.log.of('warn', 'MqttConnection'),
+    [expect.stringContaining('message on "retained" ignored: this application has no MQTT handlers')],
+  );
+  await expectEventually(() => service.client.unwrap().stats().unsettled, 0);
+});
+
 it('fails to start without the broker, with an error that says so', async () => {
   const broker: TestBroker = { url: `mqtt://127.0.0.1:${await freePort()}`, protocolVersion: 4, copies: 'one' };
 

@@ -104,6 +104,27 @@ onEveryBroker((broker) => {
     expect(calls).toHaveLength(4);
   });
 
+  it('begins no handler that waits for its turn, and leaves its message to the broker', async () => {
+    reset();
+    const options = { clientId: 'waits', clean: false, sessionExpirySeconds: 60, concurrency: 1 };
+    const service = await startMicroservice(broker, { controllers: [Work], options });
+    for (const data of [1, 2, 3]) await service.client.publish('work', data, { qos: 1 });
+    await expectEventually(() => service.server.stats().running, 3);
+
+    const closed = service.app.close();
+    latch.open();
+    await closed;
+    expect(calls).toEqual([
+      ['begins', 1],
+      ['ends', 1],
+    ]);
+    expect(service.server.stats().failed).toBe(0);
+
+    await using _next = await startMicroservice(broker, { controllers: [Work], options });
+    await expectEventually(() => calls.at(-1), ['ends', 3]);
+    expect(calls).toHaveLength(6);
+  });
+
   it('still gets replies and publishes for handlers that finish', async () => {
     reset();
     await using _answering = await startMicroservice(broker, { controllers: [Answering] });
@@ -176,6 +197,17 @@ onEveryBroker((broker) => {
     await expectEventually(() => device.received.length, 1);
 
     await service.app.close();
+
+    await expect(request).resolves.toMatchObject({ code: 'MQTT_CLOSED' });
+  });
+
+  it('fails requests that are still open when the event loop is closed behind its back', async () => {
+    reset();
+    await using service = await startMicroservice(broker, { controllers: [Work] });
+    const request = service.client.request('nobody/answers', 1, { qos: 0 }).catch((error: unknown) => error);
+    await expectEventually(() => service.client.stats().pendingRequests, 1);
+
+    await service.client.unwrap().shutdown();
 
     await expect(request).resolves.toMatchObject({ code: 'MQTT_CLOSED' });
   });
