@@ -135,10 +135,12 @@ test('a close refuses new requests, lets handlers finish and acknowledges what t
 test('a close gives the same result however often it is asked for, and leaves the loop closed', async () => {
   const { loop, connect } = scriptedLoop();
   const connection = await connect();
-  const first = loop.shutdown();
-  expect(loop.shutdown({ drainTimeoutMs: 0 })).toBe(first);
+  const closings = [loop.shutdown(), loop.shutdown({ drainTimeoutMs: 0 })];
   await connection.next('disconnect');
-  await first;
+  await expect(Promise.all(closings)).resolves.toEqual([{ drained: true }, { drained: true }]);
+  await expect(loop.shutdown()).resolves.toEqual({ drained: true });
+  await connection.closed();
+  expect(connection.received.map(({ cmd }) => cmd)).toEqual(['connect', 'disconnect']);
   await expect(loop.start()).rejects.toBeInstanceOf(MqttClosedError);
   for (const request of requests(loop)) await expect(request()).rejects.toBeInstanceOf(MqttClosedError);
 });
