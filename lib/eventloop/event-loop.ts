@@ -205,7 +205,7 @@ export class EventLoop {
 
   /**
    * Messages to pull one by one, all or those that match a filter. Asking for the next one acknowledges the one before; leaving
-   * the loop ends it. Does not subscribe.
+   * the loop ends it, and acknowledges the message at hand, also when it is left by a throw. Does not subscribe.
    */
   messages(filter?: string): AsyncIterableIterator<IncomingMessage> {
     if (filter !== undefined) assertTopicFilter(filter);

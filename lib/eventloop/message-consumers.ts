@@ -35,7 +35,7 @@ export class MessageConsumers {
       );
     }
     this.#handler = handler;
-    this.#unpark();
+    this.#unpark(() => true);
     return () => {
       if (this.#handler === handler) this.#handler = undefined;
     };
@@ -45,7 +45,7 @@ export class MessageConsumers {
     const iterator = new MessageIterator(filter, () => this.#iterators.delete(iterator), this.deliver);
     if (this.#closed) iterator.close();
     else this.#iterators.add(iterator);
-    this.#unpark();
+    this.#unpark((message) => iterator.takes(message));
     return iterator;
   }
 
@@ -74,10 +74,13 @@ export class MessageConsumers {
     return new Promise((settle, reject) => this.#parked.push({ message, settle, reject }));
   }
 
-  #unpark(): void {
+  /** What nobody takes yet goes on waiting: its consumer may be the next to come. */
+  #unpark(takes: (message: IncomingMessage) => boolean): void {
     const parked = this.#parked;
-    this.#parked = [];
-    for (const { message, settle } of parked) settle(new Promise((resolve) => resolve(this.deliver(message))));
+    this.#parked = parked.filter(({ message }) => !takes(message));
+    for (const { message, settle } of parked) {
+      if (takes(message)) settle(new Promise((resolve) => resolve(this.deliver(message))));
+    }
   }
 }
 

@@ -232,6 +232,7 @@ export class IncomingMessages implements MessageOwner {
       message.inLedger = false;
       this.#ledgerBytes -= message.payload.length;
       if (message.qos === 1 || message.reasonCode >= REFUSED) this.#quotaUsed--;
+      else this.#unreleased.set(message.id, message.remnant());
       const type = message.qos === 1 ? PacketType.Puback : PacketType.Pubrec;
       this.#acknowledgements.push(type, message.id, message.reasonCode);
     }
@@ -243,10 +244,8 @@ export class IncomingMessages implements MessageOwner {
   }
 
   #isQos0Full(): boolean {
-    return (
-      this.#unsettledQos0 >= this.#limits.incomingCapacity ||
-      this.#unsettledQos0Bytes >= this.#limits.incomingCapacityBytes
-    );
+    const { incomingCapacity, incomingCapacityBytes } = this.#limits;
+    return this.#unsettledQos0 >= incomingCapacity || this.#unsettledQos0Bytes >= incomingCapacityBytes;
   }
 
   #dispatch(message: ReceivedMessage): void {

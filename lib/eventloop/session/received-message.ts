@@ -2,6 +2,8 @@ import type { PublishPacket } from '../codec/decoder.js';
 import type { IncomingMessage, IncomingProperties, QoS } from '../messages.js';
 import type { ListNode } from '../admission/linked-list.js';
 
+const NO_PAYLOAD = Buffer.alloc(0);
+
 /** Whoever acknowledges received messages. @internal */
 export interface MessageOwner {
   acknowledge(message: ReceivedMessage, reasonCode: number): boolean;
@@ -43,5 +45,17 @@ export class ReceivedMessage implements IncomingMessage, ListNode<ReceivedMessag
 
   acknowledge(reasonCode = 0): boolean {
     return this.#owner.acknowledge(this, reasonCode);
+  }
+
+  /** What has to be remembered once it is acknowledged, without the payload: that may be much for long. */
+  remnant(): ReceivedMessage {
+    const { topic, qos, retain, dup } = this;
+    const remnant = new ReceivedMessage(
+      { topic, payload: NO_PAYLOAD, qos, retain, dup, id: this.#id, properties: undefined },
+      this.#owner,
+      this.epoch,
+    );
+    remnant.reasonCode = this.reasonCode;
+    return remnant;
   }
 }

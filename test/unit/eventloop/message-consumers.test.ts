@@ -221,3 +221,13 @@ function bounded<T>(iterator: AsyncIterableIterator<T>, ...first: (() => void)[]
   for (const act of first) act();
   return iterator;
 }
+
+test('what waits and no iterator takes goes on waiting for the consumer that does', async () => {
+  const it = new Deliveries();
+  for (const topic of ['a/1', 'b/1']) it.deliver(topic);
+  const first = it.consumers.iterate('a/#');
+  const second = it.consumers.iterate('b/#');
+  expect(await topicOf(first.next())).toBe('a/1');
+  expect(await topicOf(second.next())).toBe('b/1');
+  expect(it.unmatched).toEqual([]);
+});
