@@ -102,6 +102,23 @@ describe.each([4, 5] as const)('CONNECT of version %i', (protocolVersion) => {
     expect(payload).toEqual(field('é雪'));
   });
 
+  test('[MQTT-3.1.3-2] another identifier is another session, although the server has kept one under it', async () => {
+    const { loop, broker, connect } = scriptedLoop({ clientId: 'one', clean: false, protocolVersion });
+    const first = await connect();
+    const published = loop.publish('a', 'x', { qos: 1 });
+    await first.next('publish');
+    const changed = loop.reconnect({ clientId: 'two' });
+    await first.next('disconnect');
+    first.end();
+    const second = await broker.acceptConnected({ sessionPresent: true });
+    await changed;
+    expect(second.connectPacket).toMatchObject({ clientId: 'two' });
+    const publish = await second.next('publish');
+    expect(publish.dup).toBe(false);
+    second.puback(publish);
+    await published;
+  });
+
   test('[MQTT-3.1.3-7 of 3.1.1] it never has an empty client identifier, with a clean start or without', async () => {
     for (const clean of [true, false])
       expect(() => new EventLoop({ clientId: '', clean, protocolVersion })).toThrow(MqttOptionsError);

@@ -58,10 +58,40 @@ describe.each([4, 5] as const)('publishing on version %i', (protocolVersion) => 
     );
     const connection = await connect();
     const properties = { subscriptionIdentifier: 7, contentType: 'text/plain' };
-    connection.publish({ topic: 'in', qos: 1, messageId: 9, dup: true, properties: properties as never });
+    connection.publish({ topic: 'in', qos: 1, messageId: 9, dup: true, properties });
     const { dup, properties: sent } = await connection.next('publish');
     expect(dup).toBe(false);
     expect(sent).toEqual(protocolVersion === 5 ? { contentType: 'text/plain' } : undefined);
+  });
+
+  test('[MQTT-2.2.1-3] [MQTT-4.3.2-1] [MQTT-4.3.3-1] everything that waits for an answer has an identifier of its own, which is not 0', async () => {
+    const { loop, connect } = scriptedLoop({ protocolVersion });
+    const connection = await connect();
+    const waiting = [loop.publish('a', '1', { qos: 1 }), loop.publish('a', '2', { qos: 2 })];
+    const one = await connection.next('publish');
+    const two = await connection.next('publish');
+    waiting.push(loop.publish('a', '3', { qos: 1 }));
+    const three = await connection.next('publish');
+    connection.puback(three);
+    const subscribed = loop.subscribe('a');
+    const subscribe = await connection.next('subscribe');
+    const unsubscribed = loop.unsubscribe('b');
+    const unsubscribe = await connection.next('unsubscribe');
+    // Past PUBREC it is still taken.
+    connection.pubrec(two);
+    await connection.next('pubrel');
+    waiting.push(loop.publish('a', '4', { qos: 2 }));
+    const four = await connection.next('publish');
+    const open = [one, two, subscribe, unsubscribe, four].map(({ messageId }) => messageId);
+    expect(new Set(open).size).toBe(open.length);
+    expect(open).not.toContain(0);
+    connection.puback(one);
+    connection.suback(subscribe);
+    connection.unsuback(unsubscribe);
+    connection.pubcomp(two);
+    connection.pubrec(four);
+    connection.pubcomp(await connection.next('pubrel'));
+    await Promise.all([...waiting, subscribed, unsubscribed]);
   });
 
   test('[MQTT-2.2.1-5] [MQTT-4.3.2-3] [MQTT-4.3.3-3] [MQTT-4.3.3-5] a publish waits for the answer to its identifier and its phase', async () => {

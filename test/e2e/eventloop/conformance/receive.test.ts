@@ -44,8 +44,8 @@ describe.each([4, 5] as const)('messages of a server of version %i', (protocolVe
     const connection = await connect();
     connection.publish({ topic: 'a', qos: 1, messageId: 1 });
     connection.publish({ topic: 'a', qos: 2, messageId: 2 });
-    await connection.next('puback');
-    await connection.next('pubrec');
+    const answers = [await connection.next('puback'), await connection.next('pubrec')];
+    expect(answers.map(({ reasonCode }) => reasonCode ?? 0)).toEqual(protocolVersion === 5 ? [0x80, 0x80] : [0, 0]);
   });
 
   test('[MQTT-4.3.3-10] QoS 2 repeated on the same connection, with DUP or without: acknowledged, not delivered', async () => {
