@@ -23,6 +23,15 @@ export interface Kill {
 
 /** Some ten packets one way, up to two hundred acknowledgements the other. After a reconnect: the handshake and the resend. */
 const MOST_BYTES = 800;
+/** Less than a CONNECT. */
+const HANDSHAKE_BYTES = 20;
+
+export interface Fairness {
+  /** Whether the broker can take a kill now. Default: always. */
+  readonly mayKill?: () => boolean;
+  /** The second cut of `cut-twice` falls into CONNECT, never into the resend. Default false. */
+  readonly sparesResend?: boolean;
+}
 
 /** `count` kills at random points of the first nine tenths of the traffic, a fifth of them of the broker process. */
 export function planKills(count: number, messages: number, random: () => number): Kill[] {
@@ -47,10 +56,12 @@ export class Killer {
   readonly #victim: EventLoop;
   readonly #proxy: TcpProxy;
   readonly #broker: Mosquitto;
+  readonly #fairness: Fairness;
   #progress = 0;
   #wake: () => void = () => undefined;
 
-  constructor(plan: readonly Kill[], victim: EventLoop, proxy: TcpProxy, broker: Mosquitto) {
+  constructor(plan: readonly Kill[], victim: EventLoop, proxy: TcpProxy, broker: Mosquitto, fairness: Fairness = {}) {
+    this.#fairness = fairness;
     this.#plan = plan;
     this.#victim = victim;
     this.#proxy = proxy;
@@ -69,10 +80,14 @@ export class Killer {
 
   async run(): Promise<void> {
     for (const kill of this.#plan) {
-      while (this.#progress < kill.at || this.#victim.status !== 'connected') await this.#change();
+      while (!this.#isDue(kill)) await this.#change();
       await this.#carryOut(kill);
       this.done[kill.kind]++;
     }
+  }
+
+  #isDue({ at }: Kill): boolean {
+    return this.#progress >= at && this.#victim.status === 'connected' && (this.#fairness.mayKill?.() ?? true);
   }
 
   /** The traffic is over: a cut that waits for more bytes comes now. */
@@ -94,7 +109,10 @@ export class Killer {
   async #carryOut({ kind, bytes, direction }: Kill): Promise<void> {
     if (kind === 'broker') return this.#broker.restart();
     if (kind !== 'cut-at-byte') await this.#broken(() => this.#proxy.cut());
-    if (kind !== 'cut') await this.#broken(() => this.#proxy.cutAfter(bytes, direction));
+    if (kind === 'cut') return;
+    if (kind === 'cut-twice' && this.#fairness.sparesResend) {
+      await this.#broken(() => this.#proxy.cutAfter(1 + (bytes % HANDSHAKE_BYTES), 'up'));
+    } else await this.#broken(() => this.#proxy.cutAfter(bytes, direction));
   }
 
   /** Until the loop has seen it, be it as a lost connection or as a failed attempt. */
