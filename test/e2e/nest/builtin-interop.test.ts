@@ -128,14 +128,14 @@ onEveryBroker((broker) => {
   });
 
   it('learns when a built-in server takes over from one of ours', async () => {
-    await using asker = await startMicroservice(broker, { options: { requestTimeoutMs: 200 } });
+    await using asker = await startMicroservice(broker);
     const ours = await startMicroservice(broker, { controllers: [Peer] });
     await expect(asker.client.request('sum', [1])).resolves.toBe(1);
     await ours[Symbol.asyncDispose]();
     await using _builtin = await startBuiltin(broker, Peer);
 
     // One request shows that nobody answers in the inbox any more.
-    await asker.client.request('sum', [1]).catch(() => undefined);
+    await asker.client.request('sum', [1], { timeoutMs: 100 }).catch(() => undefined);
 
     await expect(asker.client.request('sum', [2])).resolves.toBe(2);
   });

@@ -1,5 +1,6 @@
 import { Controller, Injectable, Module, type DynamicModule, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { Test } from '@nestjs/testing';
 import {
   EventLoop,
   getMqttClientToken,
@@ -150,6 +151,26 @@ describe('MqttModule', () => {
 
     expect(started.app.get<EventLoop>(getMqttEventLoopToken('left')).negotiated?.server).toContain(String(left.port));
     expect(() => started.app.get(MqttClient)).toThrow();
+  });
+
+  it('works in a testing module', async () => {
+    calls = [];
+    await using broker = await AedesBroker.start();
+    const module = await Test.createTestingModule({
+      imports: [MqttModule.register({ url: broker.url })],
+      controllers: [TwoBrokers],
+    })
+      .setLogger(new TestLog())
+      .compile();
+    const app = module.createNestApplication();
+    app.connectMicroservice({ strategy: app.get(MqttServer) });
+    await app.startAllMicroservices();
+    await app.init();
+
+    await app.get(MqttClient).publish('t', 1, { qos: 1 });
+
+    await expectEventually(() => calls, ['both']);
+    await app.close();
   });
 
   it('names its classes as tokens and its transports for Nest', () => {

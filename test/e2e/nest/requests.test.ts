@@ -147,12 +147,17 @@ onEveryBroker((broker) => {
 
   it('gives up after the timeout and ignores a reply that comes later', async () => {
     latch = new Latch();
-    await using service = await startMicroservice(broker, { controllers: [Calculator] });
+    await using service = await startMicroservice(broker, {
+      controllers: [Calculator],
+      options: { replyMode: 'private' },
+    });
+    // The inbox is there, so that the next request is sent at once.
+    await service.client.request('sum', [1]);
 
-    await expect(service.client.request('held', 1, { timeoutMs: 50 })).rejects.toMatchObject({
+    await expect(service.client.request('held', 1, { timeoutMs: 100 })).rejects.toMatchObject({
       code: 'MQTT_TIMEOUT',
       operation: 'request to "held"',
-      timeoutMs: 50,
+      timeoutMs: 100,
       delivery: 'unknown',
     });
     expect(service.client.stats().pendingRequests).toBe(0);
