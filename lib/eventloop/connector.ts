@@ -24,6 +24,8 @@ const UNSUPPORTED_PROTOCOL_VERSION = 0x84;
 export interface Established {
   readonly connection: Connection;
   readonly negotiated: Negotiated;
+  /** An earlier CONNECT left without an answer that we used: the session may be one that it began, and not the one we know. */
+  readonly isSessionInDoubt: boolean;
 }
 
 /** What differs between the CONNECTs of one loop. @internal */
@@ -42,6 +44,7 @@ export class Connector {
   readonly #dial: Dial;
   readonly #clock: Clock;
   readonly #speaksOnly311 = new Set<string>();
+  #isSessionInDoubt = false;
 
   constructor(dial: Dial, clock: Clock) {
     this.#dial = dial;
@@ -94,14 +97,18 @@ export class Connector {
           options.requestProblemInformation,
           this.#clock,
         );
+        const isSessionInDoubt = this.#isSessionInDoubt;
+        this.#isSessionInDoubt = true;
         const connack = await connection
           .handshake(connect, authenticator, signal)
           .catch((error: MqttError) => abandon(connection, error, stop));
         if (connack.reasonCode === 0) {
           if (connack.sessionPresent && clean) throw unwantedSession(connection);
           await accept(connection, connack, authenticator, signal);
-          return { connection, negotiated: negotiate(options, version, server.label, clientId, connack) };
+          const negotiated = negotiate(options, version, server.label, clientId, connack);
+          return { connection, negotiated, isSessionInDoubt };
         }
+        this.#isSessionInDoubt = isSessionInDoubt;
         connection.fail(refusal(server, connack));
         const fallsBack = connack.reasonCode === UNSUPPORTED_PROTOCOL_VERSION && version === 5 && mayFallBack(options);
         if (!fallsBack) throw refusal(server, connack);
@@ -112,6 +119,11 @@ export class Connector {
     } finally {
       timer.cancel();
     }
+  }
+
+  /** What the last CONNACK said of the session has been taken over. */
+  used(): void {
+    this.#isSessionInDoubt = false;
   }
 
   #versionFor(server: Server, { protocolVersion }: ResolvedOptions): ProtocolVersion {

@@ -55,14 +55,14 @@ export class Driver implements ConnectionUser {
   }
 
   /** Takes the connection over. @returns why it ended, when it has */
-  open({ connection, negotiated }: Established, sessionPresent: boolean): Promise<MqttError> {
+  open({ connection, negotiated, isSessionInDoubt }: Established, sessionPresent: boolean): Promise<MqttError> {
     return new Promise((resolve) => {
       if (connection.hasEnded) return resolve(connection.endedBy!);
       this.#onEnded = resolve;
       this.#connection = connection;
       this.#keepAliveSeconds = negotiated.keepAliveSeconds;
       this.maxPacketBytes = negotiated.maxPacketBytes;
-      this.#session.connected(negotiated, sessionPresent, this.#clock.now());
+      this.#session.connected(negotiated, sessionPresent, this.#clock.now(), isSessionInDoubt);
       connection.open(this);
       this.wake();
     });

@@ -230,6 +230,7 @@ export class Lifecycle {
       await connection.disconnect(stop.reason as MqttError, NORMALLY);
       throw stop.reason;
     }
+    this.#connector.used();
     const openedAtMs = this.#clock.now();
     this.#connections++;
     this.#negotiated = negotiated;

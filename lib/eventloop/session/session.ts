@@ -85,13 +85,17 @@ export class Session implements PacketSink {
     this.#pingTimeoutMs = options.pingTimeoutMs;
   }
 
-  /** @param sessionPresent whether the broker has kept this very session */
-  connected(negotiated: Negotiated, sessionPresent: boolean, nowMs: number): void {
+  /**
+   * @param sessionPresent whether the broker has kept this very session
+   * @param isInDoubt it may be another one, begun by a CONNECT whose answer was lost
+   */
+  connected(negotiated: Negotiated, sessionPresent: boolean, nowMs: number, isInDoubt = false): void {
     this.#negotiated = negotiated;
     this.#epoch++;
     this.keepAlive.connected(nowMs, negotiated.keepAliveSeconds, this.#pingTimeoutMs);
     this.outgoing.connected(negotiated, this.#epoch, sessionPresent);
-    this.subscriptions.connected(negotiated, sessionPresent);
+    // A session that began without our knowledge has none of them, and making them again harms no other.
+    this.subscriptions.connected(negotiated, sessionPresent && !isInDoubt);
     this.incoming.connected(negotiated.protocolVersion, this.#epoch, sessionPresent);
   }
 
