@@ -22,6 +22,7 @@ async function subscribed(broker: Mosquitto): Promise<RawClient> {
 it('a missing Mosquitto is an error where brokers are required', () => {
   vi.stubEnv('PATH', '/nowhere');
   vi.stubEnv('MQTT_BROKER_DIRECTORIES', '/nowhere');
+  vi.stubEnv('MQTT_REQUIRE_BROKERS', undefined);
   expect(mosquittoAvailable()).toBe(false);
   vi.stubEnv('MQTT_REQUIRE_BROKERS', '1');
   expect(() => mosquittoAvailable()).toThrow('apt-get install mosquitto');
