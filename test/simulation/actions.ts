@@ -37,8 +37,9 @@ export class Actions {
   }
 
   perform(step: Step): void {
+    this.#world.clock.wasClientAtWork = true;
     const { loop, broker, network, connections, throttle, clock } = this.#world;
-    this.#world.note(`=== ${describeStep(step).slice(12)}`);
+    this.#world.note(() => `=== ${describeStep(step).slice(12)}`);
     const link = network.current;
     switch (step.do) {
       case 'publish':

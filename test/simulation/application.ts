@@ -83,6 +83,7 @@ export class Application {
 
   #fail(key: string): never {
     this.#world.messages.done(key);
+    this.#world.messages.failed(key);
     throw new Error(`the handler of ${key} fails on purpose`);
   }
 

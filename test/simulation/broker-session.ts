@@ -27,8 +27,6 @@ export class BrokerSession {
   readonly queue: Message[] = [];
   link: Link | undefined;
   endsWithConnection = false;
-  /** The client has read a CONNACK of it. */
-  isKnown = false;
   window = 1;
   /** CONNACK has left. */
   isOpen = false;
@@ -40,6 +38,14 @@ export class BrokerSession {
     /** Tells this session from those that were lost. */
     readonly generation: number,
   ) {}
+
+  /**
+   * Every session has identifiers of its own. A client that could not know of a new session would take a QoS 2 message for a
+   * repetition of the old session's that had its identifier: no client can help that, see docs/simulation.md.
+   */
+  get #firstId(): number {
+    return 1 + (this.generation % 3_000) * IDS;
+  }
 
   get isEmpty(): boolean {
     return this.queue.length === 0 && this.#inflight.size === 0 && this.received.size === 0;
@@ -65,10 +71,11 @@ export class BrokerSession {
       return undefined;
     this.queue.shift();
     if (message.qos === 0) return publishPacket(message, 0, false);
-    do this.#lastId = (this.#lastId % IDS) + 1;
-    while (this.#inflight.has(this.#lastId));
-    this.#inflight.set(this.#lastId, { message, released: false });
-    return publishPacket(message, this.#lastId, false);
+    do this.#lastId = (this.#lastId + 1) % IDS;
+    while (this.#inflight.has(this.#firstId + this.#lastId));
+    const id = this.#firstId + this.#lastId;
+    this.#inflight.set(id, { message, released: false });
+    return publishPacket(message, id, false);
   }
 
   acknowledged(

@@ -98,14 +98,7 @@ export class ModelBroker implements BrokerEnd {
     const { session } = served;
     if (session.link !== link) return;
     session.link = undefined;
-    // A client that never heard of its new session would believe in its old one: see docs/simulation.md.
-    if (session.endsWithConnection || !session.isKnown) this.sessions.delete(session.clientId);
-  }
-
-  /** The client has heard of its session. */
-  connackRead(link: Link): void {
-    const served = this.#served.get(link);
-    if (served !== undefined) served.session.isKnown = true;
+    if (session.endsWithConnection) this.sessions.delete(session.clientId);
   }
 
   /** Somebody publishes to the client. */
@@ -134,7 +127,7 @@ export class ModelBroker implements BrokerEnd {
     this.#served.clear();
     for (const session of this.sessions.values()) {
       session.link = undefined;
-      if (session.endsWithConnection || !session.isKnown) this.sessions.delete(session.clientId);
+      if (session.endsWithConnection) this.sessions.delete(session.clientId);
     }
     if (!keepSessions) this.sessions.clear();
   }

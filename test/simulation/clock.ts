@@ -17,6 +17,8 @@ interface Scheduled {
  */
 export class SimulationClock {
   nowMs = 0;
+  /** The last step let the client run. */
+  wasClientAtWork = true;
   /** Timers of the client that are armed. */
   clientTimers = 0;
   readonly client: Clock = {
@@ -55,6 +57,7 @@ export class SimulationClock {
     this.clientTimers++;
     const timer = this.schedule(delayMs, () => {
       disarm();
+      this.wasClientAtWork = true;
       callback();
     });
     return {
@@ -79,6 +82,7 @@ export class SimulationClock {
     if (this.#eventsAtThisInstant > MOST_EVENTS_AT_ONE_INSTANT)
       throw new Error('time stands still: a timer re-arms itself');
     this.nowMs = Math.max(this.nowMs, dueAtMs);
+    this.wasClientAtWork = false;
     callback!();
     await this.settle();
   }
@@ -88,6 +92,7 @@ export class SimulationClock {
     for (let turn = 0; turn < MOST_TURNS; turn++) {
       await new Promise((resolve) => realSetImmediate(resolve));
       if (this.#immediates.length === 0) return;
+      this.wasClientAtWork = true;
       const due = this.#immediates;
       this.#immediates = [];
       for (const callback of due) callback();

@@ -139,7 +139,9 @@ export class Link {
 
   #mayCompleteWrite(): void {
     const complete = this.#completeWrite;
-    if (complete === undefined || (!this.up.isClosed && this.up.unreadBytes > this.#weather().sendBufferBytes)) return;
+    // The kernel of a client that hears nothing does not know that the far end is gone.
+    const isRefused = this.up.isClosed && (this.silentSinceMs === undefined || !this.isOpenAtClient);
+    if (complete === undefined || (!isRefused && this.up.unreadBytes > this.#weather().sendBufferBytes)) return;
     this.#completeWrite = undefined;
     complete();
   }

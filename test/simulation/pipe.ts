@@ -47,7 +47,6 @@ export class Pipe {
 
   close(): void {
     this.isClosed = true;
-    this.unreadBytes = 0;
   }
 
   /** Lets this many more bytes through and then breaks the link. */

@@ -3,7 +3,8 @@ import { CALM, type Program } from './program.js';
 import { World, type Failure } from './world.js';
 
 /** How long after the last fault everything may take to come to rest, beyond what a throttle explains. */
-const REST_MS = 300_000;
+const REST_MS = 120_000;
+const LARGEST_PACKET_BYTES = 330;
 const LINGER_MS = 1_000;
 
 /** What a run has shown. */
@@ -11,6 +12,7 @@ export interface Outcome {
   readonly failure: Failure | undefined;
   readonly virtualMs: number;
   readonly publishes: number;
+  readonly messages: number;
   readonly connections: number;
   readonly packets: number;
   readonly log: readonly string[];
@@ -20,17 +22,22 @@ export interface Outcome {
 export async function simulate(program: Program, isLogging = false): Promise<Outcome> {
   const world = new World(program, isLogging);
   const restore = world.clock.install();
+  const { stackTraceLimit } = Error;
+  // Errors are part of many runs, and their stacks of none that holds.
+  if (!isLogging) Error.stackTraceLimit = 0;
   try {
     await new Run(world, program).run();
   } catch (error) {
     world.report('nothing throws', (error as Error).stack ?? String(error));
   } finally {
     restore();
+    Error.stackTraceLimit = stackTraceLimit;
   }
   return {
     failure: world.failure,
     virtualMs: world.clock.nowMs,
     publishes: world.publishes.records.size,
+    messages: world.messages.count,
     connections: world.loop.stats().connections,
     packets: world.packets,
     log: world.log,
@@ -88,8 +95,9 @@ class Run {
   }
 
   #throttledMs(): number {
-    const rate = 1;
-    return (1_000 * (this.#world.publishes.records.size + 20)) / rate;
+    const { throttle } = this.#world;
+    // A publish may be sent on two connections, and its PUBREL again.
+    return throttle.spacingMs(LARGEST_PACKET_BYTES) * (3 * this.#world.publishes.records.size + 20);
   }
 
   #isAtRest(): boolean {
@@ -97,11 +105,9 @@ class Run {
     if (!publishes.isSettled || !subscriptions.isSettled || this.#actions.openCalls.size > 0) return false;
     if (loop.status === 'closed') return true;
     if (!subscriptions.areMadeAgain) return false;
-    return (
-      application.busy === 0 &&
-      loop.status === 'connected' &&
-      [...broker.sessions.values()].every(({ isEmpty }) => isEmpty)
-    );
+    if (application.busy > 0 || loop.status !== 'connected') return false;
+    const { inflight, queued, unsettled } = loop.stats();
+    return inflight + queued + unsettled === 0 && [...broker.sessions.values()].every(({ isEmpty }) => isEmpty);
   }
 
   #expectRest(): void {

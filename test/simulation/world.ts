@@ -39,6 +39,7 @@ export class World implements Observer {
   failure: Failure | undefined;
   packets = 0;
   endsWithWill = false;
+  #readingPaused = false;
   readonly #program: Program;
   readonly #isLogging: boolean;
   readonly #wires = new Map<Link, WireOracle>();
@@ -73,14 +74,18 @@ export class World implements Observer {
     this.failure ??= { invariant, detail, atMs: this.clock.nowMs };
   };
 
-  note(line: string): void {
-    if (this.#isLogging) this.log.push(`${this.clock.nowMs.toFixed(1).padStart(9)} ms  ${line}`);
+  /** @param line a function where the words cost something */
+  note(line: string | (() => string)): void {
+    if (!this.#isLogging) return;
+    const text = typeof line === 'string' ? line : line();
+    this.log.push(`${this.clock.nowMs.toFixed(1).padStart(9)} ms  ${text}`);
   }
 
   #listen(): void {
     const { loop, connections } = this;
     loop.on('connected', (event) => {
       this.note(`event connected, ${event.sessionPresent ? 'session present' : 'no session'}`);
+      this.subscriptions.answered();
       connections.connected(event);
     });
     loop.on('disconnected', (event) => {
@@ -126,15 +131,14 @@ export class World implements Observer {
 
   clientSent(link: Link, packet: WirePacket): void {
     this.packets++;
-    this.note(`link ${link.number} client writes ${describe(packet)}`);
+    this.note(() => `link ${link.number} client writes ${describe(packet)}`);
     this.wire(link).sent(packet);
   }
 
   clientReceived(link: Link, packet: WirePacket): void {
     this.packets++;
-    this.note(`link ${link.number} client reads ${describe(packet)}`);
+    this.note(() => `link ${link.number} client reads ${describe(packet)}`);
     this.wire(link).received(packet);
-    if (packet.cmd === 'connack') this.broker.connackRead(link);
   }
 
   clientClosed(link: Link, how: 'ended' | 'destroyed'): void {
@@ -148,6 +152,8 @@ export class World implements Observer {
 
   /** What has to hold at every moment. */
   check(): void {
+    this.publishes.checkTimeouts();
+    if (!this.clock.wasClientAtWork) return this.#checkLink();
     const { options } = this.#program;
     const stats = this.loop.stats();
     this.#checkBound('queued', stats.queued, options.requestCapacity);
@@ -160,9 +166,13 @@ export class World implements Observer {
       );
     }
     this.application.checkBounds(options);
-    this.publishes.checkTimeouts();
+    this.#readingPaused = stats.readingPaused;
+    this.#checkLink();
+  }
+
+  #checkLink(): void {
     const link = this.network.current;
-    this.connections.check(link, link !== undefined && this.wire(link).isAccepted, stats.readingPaused);
+    this.connections.check(link, link !== undefined && this.wire(link).isAccepted, this.#readingPaused);
   }
 
   #checkBound(gauge: string, value: number, bound: number): void {

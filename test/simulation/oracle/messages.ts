@@ -9,6 +9,8 @@ interface MessageRecord {
   /** The application is done with it: acknowledged by hand, handler settled, or handler failed. */
   done: boolean;
   acknowledged: boolean;
+  /** Its handler failed: it was refused. */
+  failed: boolean;
 }
 
 /** Messages for the application: each QoS 1 at least once, each QoS 2 once, acknowledged when they have been handled. */
@@ -22,8 +24,19 @@ export class MessageOracle {
     this.#report = report;
   }
 
+  get count(): number {
+    return this.#records.size;
+  }
+
   queued(message: Message, generation: number): void {
-    this.#records.set(message.key, { message, generation, deliveries: [], done: false, acknowledged: false });
+    this.#records.set(message.key, {
+      message,
+      generation,
+      deliveries: [],
+      done: false,
+      acknowledged: false,
+      failed: false,
+    });
   }
 
   /** The application has it. */
@@ -32,7 +45,9 @@ export class MessageOracle {
     if (record === undefined)
       return this.#report('only what was sent', `the application got ${key}, which nobody sent`);
     const { deliveries, message } = record;
-    const isTwice = deliveries.length > 0 && (message.qos !== 1 || deliveries.includes(link));
+    // A refusal whose PUBREC got lost leaves no trace with either side: the message comes again.
+    const mayRepeat = message.qos === 1 || (message.qos === 2 && record.failed);
+    const isTwice = deliveries.length > 0 && (!mayRepeat || deliveries.includes(link));
     if (isTwice)
       this.#report('messages are delivered once', `${key} (QoS ${message.qos}) reached the application again`);
     deliveries.push(link);
@@ -40,6 +55,10 @@ export class MessageOracle {
 
   done(key: string): void {
     this.#records.get(key)!.done = true;
+  }
+
+  failed(key: string): void {
+    this.#records.get(key)!.failed = true;
   }
 
   /** The client acknowledges it on the wire. */

@@ -21,6 +21,11 @@ export class SubscriptionOracle {
   readonly #owed = new Set<string>();
   /** To be made again on this connection, before anything is published. */
   readonly #first = new Set<string>();
+  /** Its unsubscribe is under way or has failed: the client may keep it or drop it. */
+  readonly #uncertain = new Set<string>();
+  /** A CONNECT was not answered: it may have begun a session without our knowledge. */
+  #isUnanswered = false;
+  #isInDoubt = false;
   readonly #sent = new Map<number, readonly string[]>();
 
   constructor(report: Report) {
@@ -46,7 +51,11 @@ export class SubscriptionOracle {
     const operation: SubscriptionOperation = { kind, filters, outcome: 'open', settledFor: [] };
     this.#operations.push(operation);
     if (kind === 'unsubscribe') {
-      for (const filter of filters) for (const set of [this.#granted, this.#first]) set.delete(filter);
+      for (const filter of filters) {
+        this.#granted.delete(filter);
+        this.#first.delete(filter);
+        this.#uncertain.add(filter);
+      }
     }
     return operation;
   }
@@ -63,6 +72,7 @@ export class SubscriptionOracle {
     operation.outcome = 'succeeded';
     operation.settledFor = filters;
     for (const filter of filters) {
+      this.#uncertain.delete(filter);
       if (operation.kind === 'subscribe') this.#granted.add(filter);
       else {
         this.#granted.delete(filter);
@@ -71,10 +81,25 @@ export class SubscriptionOracle {
     }
   }
 
+  /** A CONNECT leaves. */
+  connecting(): void {
+    this.#isInDoubt = this.#isUnanswered;
+    this.#isUnanswered = true;
+  }
+
+  refused(): void {
+    this.#isUnanswered = this.#isInDoubt;
+  }
+
+  /** The client has made use of a CONNACK. */
+  answered(): void {
+    this.#isUnanswered = false;
+  }
+
   connected(sessionPresent: boolean): void {
     this.#sent.clear();
     this.#first.clear();
-    if (sessionPresent) return;
+    if (sessionPresent && !this.#isInDoubt) return;
     for (const filter of this.#granted) {
       this.#owed.add(filter);
       this.#first.add(filter);
@@ -85,10 +110,11 @@ export class SubscriptionOracle {
     this.#sent.set(id, filters);
     for (const filter of filters) {
       this.#first.delete(filter);
+      // An unsubscribe under way may be overtaken by a repetition: it comes right behind.
       const isAsked = this.#operations.some(
-        ({ kind, outcome, filters: asked }) => kind === 'subscribe' && outcome === 'open' && asked.includes(filter),
+        ({ outcome, filters: asked }) => outcome === 'open' && asked.includes(filter),
       );
-      if (!isAsked && !this.#owed.has(filter)) {
+      if (!isAsked && !this.#owed.has(filter) && !this.#uncertain.has(filter)) {
         this.#report('resubscribed only when lost', `${filter} is subscribed again, and the broker had kept it`);
       }
     }

@@ -26,6 +26,13 @@ export class ThrottleOracle {
     this.#messageDueMs = this.#byteDueMs = 0;
   }
 
+  /** At least this far apart are packets of this size. */
+  spacingMs(bytes: number): number {
+    if (this.#rates === undefined) return 0;
+    const { messagesPerSecond, bytesPerSecond = Infinity } = this.#rates;
+    return Math.max(1_000 / messagesPerSecond, (bytes * 1_000) / bytesPerSecond);
+  }
+
   sent(what: string, bytes: number): void {
     if (this.#rates === undefined) return;
     const { nowMs } = this.#clock;
