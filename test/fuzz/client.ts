@@ -1,6 +1,7 @@
 import { EventLoop, type EventLoopOptions, type IncomingMessage, type MqttError } from '../../lib/eventloop/index.js';
 import { MAX_PACKET_BYTES } from './decoding.js';
 import { TOPIC_ALIAS_MAXIMUM } from './packets.js';
+import type { SentPacket } from './sent.js';
 import type { Version } from './specification.js';
 import { ManualClock, Wire } from './wire.js';
 
@@ -41,6 +42,8 @@ export class FuzzClient {
   readonly history: ('connected' | MqttError)[] = [];
   /** When it wants to connect again after its last end, if at all. */
   retriesInMs: number | undefined;
+  /** What it had sent before the input but for CONNACK. */
+  sentBefore: readonly SentPacket[] = [];
   requests = 0;
   settled = 0;
   /** Handlers that were called and have not settled, by the handlers' own count. */

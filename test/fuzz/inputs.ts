@@ -1,6 +1,6 @@
 import { assemble, generated, property, text, uint16, validParts, type Parts } from './packets.js';
 import { Random } from './random.js';
-import { properties, serverTypes, Type, varint, type Version } from './specification.js';
+import { properties, reasons, serverTypes, Type, varint, type Version } from './specification.js';
 
 /** What a server sends on one connection, CONNACK first, and which client it meets. */
 export interface FuzzInput {
@@ -27,6 +27,7 @@ export function inputAt(seed: number, index: number): FuzzInput {
   const random = new Random(seed, index);
   const version = random.oneIn(2) ? 5 : 4;
   const profile = random.below(PROFILES);
+  if (random.oneIn(6)) return { version, profile, bytes: dialogue(random, version) };
   const faulty = !random.oneIn(4);
   const packets = [connack(random, version, faulty && random.oneIn(8))];
   const count = 1 + random.below(4);
@@ -34,6 +35,25 @@ export function inputAt(seed: number, index: number): FuzzInput {
   for (let i = 0; i < count; i++) packets.push(packet(random, version, i >= count - faults));
   if (!faulty || random.oneIn(2)) return { version, profile, bytes: Buffer.concat(packets) };
   return { version, profile, bytes: mutated(random, packets) };
+}
+
+/** Valid packets about few identifiers, so that exchanges get to their end, are repeated, and answered twice. */
+function dialogue(random: Random, version: Version): Buffer {
+  const packets = [connack(random, version, false)];
+  // The client's own exchanges, or the server's.
+  const first = random.pick([1, 3, 5]);
+  for (let count = 4 + random.below(9); count > 0; count--) {
+    const parts = validParts(random, version, random.pick(usualTypes));
+    const id = uint16(first + random.below(3));
+    if (parts.type !== Type.Publish) {
+      parts.head = [id];
+      if (random.oneIn(3)) parts.properties = undefined;
+      else if (version === 5) parts.head.push(Buffer.from([random.oneIn(4) ? random.pick(reasons[parts.type]!) : 0]));
+      if (parts.head.length === 1) parts.properties = undefined;
+    } else if (parts.head.length > 1) parts.head[1] = id;
+    packets.push(assemble(parts));
+  }
+  return Buffer.concat(packets);
 }
 
 function connack(random: Random, version: Version, faulty: boolean): Buffer {

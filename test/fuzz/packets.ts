@@ -131,7 +131,7 @@ export function validParts(random: Random, version: Version, type: number): Part
       const alias = parts.properties?.some((bytes) => bytes[0] === 35) ?? false;
       parts.head = [alias && random.oneIn(4) ? uint16(0) : text(random, topics)];
       if (qos > 0) parts.head.push(uint16(random.pick(ids)));
-      parts.tail = random.bytes(random.oneIn(200) ? 4_000 + random.below(200) : random.below(24));
+      parts.tail = random.bytes(random.oneIn(100) ? 4_090 + random.below(20) : random.below(24));
       break;
     }
     case Type.Suback:

@@ -3,7 +3,9 @@ import { Type, type Version } from './specification.js';
 
 export interface SentPacket {
   readonly type: number;
+  /** Of a PUBLISH and of an acknowledgement. */
   readonly id: number;
+  readonly qos: number;
   readonly reasonCode: number;
 }
 
@@ -29,9 +31,12 @@ export function sentPackets(writes: readonly Buffer[], version: Version): SentPa
     if (isAcknowledgement && length > (version === 5 ? 3 : 2))
       throw new Failure('sent a broken acknowledgement', body.toString('hex'));
     if (type === PINGREQ) throw new Failure('sent PINGREQ without a keep alive', body.toString('hex'));
+    const qos = type === Type.Publish ? (bytes[at]! >> 1) & 3 : 0;
+    const idAt = qos > 0 ? 2 + body.readUInt16BE(0) : 0;
     packets.push({
       type,
-      id: isAcknowledgement ? body.readUInt16BE(0) : 0,
+      qos,
+      id: isAcknowledgement || qos > 0 ? body.readUInt16BE(idAt) : 0,
       reasonCode: (isAcknowledgement && body[2]) || 0,
     });
     at += 2 + length;

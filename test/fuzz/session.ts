@@ -1,8 +1,10 @@
 import { checkAfterwards } from './aftermath.js';
 import { checkClient, turns } from './checks.js';
 import { FuzzClient } from './client.js';
+import { checkExchanges } from './exchanges.js';
 import { firstPacketEnd, randomChunks, singleBytes, type Decoded } from './decoding.js';
 import { Failure } from './failure.js';
+import { sentPackets } from './sent.js';
 import type { FuzzInput } from './inputs.js';
 
 /** Enough for CONNACK, the requests behind it, and their writes. */
@@ -34,7 +36,10 @@ export async function checkSessions(cases: readonly SessionCase[]): Promise<(Fai
     for (const { client } of runs[index]!) client.feed([input.bytes.subarray(0, firstPacketEnd(input.bytes))]);
   }
   await turns(clients, CONNECT_TURNS);
-  for (const { wire } of clients) wire.pauses = 0;
+  for (const client of clients) {
+    client.wire.pauses = 0;
+    client.sentBefore = sentPackets(client.wire.sent, client.version);
+  }
   for (let turn = 0; turn < TURNS_OF_FEEDING; turn++) {
     for (const { client, chunks, perTurn } of runs.flat()) client.feed(chunks.splice(0, perTurn));
     await turns(clients, 1);
@@ -74,6 +79,7 @@ function checkRuns(runs: readonly Run[], decoded: Decoded): void {
   const [whole, chunked] = runs.map(({ client }) => client);
   // A reader that stops resumes in a later turn: what happens in between may come before or after.
   if (whole!.wire.pauses + chunked!.wire.pauses > 0) return;
+  if (whole!.cause === undefined && whole!.history.length > 0) checkExchanges(whole!, decoded.events);
   const a = outcome(whole!);
   const b = outcome(chunked!);
   if (a !== b) throw new Failure('the session depends on chunks', `whole:\n${a}\nin chunks:\n${b}`);
