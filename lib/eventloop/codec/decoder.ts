@@ -178,12 +178,12 @@ export class Decoder {
     if (id === 0) throw reader.malformed('packet identifier 0 [MQTT-2.2.1-3]');
     const properties = this.#version === 5 ? reader.properties() : undefined;
     this.#assertWanted(type, properties);
-    const reasonCodes: number[] = [];
-    while (reader.at < reader.end) {
+    const reasonCodes = new Array<number>(reader.end - reader.at);
+    for (let i = 0; i < reasonCodes.length; i++) {
       const code = reader.byte();
       if (!isReasonCodeOf(type, code) || (this.#version === 4 && code > 0x80))
         throw reader.malformed(`reason code 0x${code.toString(16)}`);
-      reasonCodes.push(code);
+      reasonCodes[i] = code;
     }
     if (reasonCodes.length === 0 && (type === PacketType.Suback || this.#version === 5))
       throw reader.malformed('no reason codes');
