@@ -56,7 +56,7 @@ export class FloodSource {
 }
 
 function encode(flood: Flood, index: number, qos: QoS, version: number): Buffer {
-  const topic = Buffer.from(topicOf(index % flood.topics));
+  const topic = Buffer.from(topicOf(flood.firstTopic + (index % flood.topics)));
   const payload = payloadOf(flood.payload);
   const id = index + 1;
   const variable = Buffer.concat([

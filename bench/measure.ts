@@ -68,18 +68,22 @@ export async function measurePublish(connect: Connect, task: Task & { qos: QoS }
 export async function measureReceive(connect: Connect, task: Task & { qos: QoS }): Promise<Sample> {
   const client = await connect(task.url);
   const meter = new Meter(task.warmUp, task.messages);
-  const flood = { messages: task.warmUp + task.messages, topics: TOPICS, payload: 'bytes' } as const;
+  const flood = { messages: task.warmUp + task.messages, topics: TOPICS, firstTopic: 0, payload: 'bytes' } as const;
   await client.subscribe(floodFilter(flood), task.qos, meter.tick);
   const sample = await meter.sample;
   await client.close();
   return sample;
 }
 
-export async function measureEvents(start: StartServer, task: Task & { handlers: number }): Promise<Sample> {
+export async function measureEvents(
+  start: StartServer,
+  task: Task & { handlers: number; topics: number },
+): Promise<Sample> {
   const meter = new Meter(task.warmUp, task.messages);
   const server = await start(task.url, eventController(task.handlers, meter.tick));
-  const flood = { messages: task.warmUp + task.messages, topics: task.handlers, payload: 'json' } as const;
-  await server.subscribe(floodFilter(flood));
+  const messages = task.warmUp + task.messages;
+  const firstTopic = task.handlers - task.topics;
+  await server.subscribe(floodFilter({ messages, topics: task.topics, firstTopic, payload: 'json' }));
   const sample = await meter.sample;
   await server.close();
   return sample;

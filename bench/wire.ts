@@ -24,18 +24,24 @@ export function payloadOf(kind: PayloadKind): Buffer {
 
 export interface Flood {
   readonly messages: number;
-  /** The messages go round this many topics, from `topicOf(0)` on. */
+  /** The messages go round this many topics, from `topicOf(firstTopic)` on. */
   readonly topics: number;
+  readonly firstTopic: number;
   readonly payload: PayloadKind;
 }
 
 /** Subscribing to this filter makes the peer send the flood, at the QoS of the subscription. */
-export function floodFilter({ messages, topics, payload }: Flood): string {
-  return `source/${messages}/${topics}/${payload}`;
+export function floodFilter({ messages, topics, firstTopic, payload }: Flood): string {
+  return `source/${messages}/${topics}/${firstTopic}/${payload}`;
 }
 
 export function parseFloodFilter(filter: string): Flood | undefined {
-  const [, messages, topics, payload] = /^source\/(\d+)\/(\d+)\/(bytes|json)$/.exec(filter) ?? [];
+  const [, messages, topics, firstTopic, payload] = /^source\/(\d+)\/(\d+)\/(\d+)\/(bytes|json)$/.exec(filter) ?? [];
   if (payload === undefined) return undefined;
-  return { messages: Number(messages), topics: Number(topics), payload: payload as PayloadKind };
+  return {
+    messages: Number(messages),
+    topics: Number(topics),
+    firstTopic: Number(firstTopic),
+    payload: payload as PayloadKind,
+  };
 }
