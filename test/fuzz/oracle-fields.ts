@@ -1,4 +1,4 @@
-import { propertyOf, type Kind } from './specification.js';
+import { propertyOf, Type, type Kind } from './specification.js';
 
 /** A broken rule, and the reason codes that a client may answer it with. */
 export interface Violation {
@@ -81,7 +81,8 @@ export function readProperties(reader: Reader, type: number, broken: Broken): Re
   while (section.left > 0) {
     const rule = propertyOf.get(section.varint());
     if (rule === undefined) throw new Truncated('an unknown property');
-    if (!rule.in.includes(type)) broken('a property of another packet type', 0x81, 0x82);
+    if (type === Type.Disconnect && rule.id === 17) broken('Session Expiry Interval in DISCONNECT', 0x82);
+    else if (!rule.in.includes(type)) broken('a property of another packet type', 0x81);
     const value = readValue(section, rule.kind, broken);
     if (rule.kind === 'flag' && (value as number) > 1) broken('a flag that is neither 0 nor 1', 0x82);
     if (rule.notZero && value === 0) broken('a property that must not be 0', 0x82);

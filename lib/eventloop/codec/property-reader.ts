@@ -43,6 +43,7 @@ interface Definition {
 
 const { Connack, Publish, Puback, Pubrec, Pubrel, Pubcomp, Suback, Unsuback, Disconnect, Auth } = PacketType;
 const ANSWERS = [Connack, Puback, Pubrec, Pubrel, Pubcomp, Suback, Unsuback, Disconnect, Auth];
+const SESSION_EXPIRY = 0x11;
 /** Longer texts are faster checked in native code. */
 const SHORT_TEXT_BYTES = 32;
 const definitions: (Definition | undefined)[] = [];
@@ -64,7 +65,7 @@ define(0x03, 'contentType', 'text', [Publish]);
 define(0x08, 'responseTopic', 'text', [Publish]);
 define(0x09, 'correlationData', 'binary', [Publish]);
 define(0x0b, 'subscriptionIdentifiers', 'varint', [Publish], 1);
-define(0x11, 'sessionExpirySeconds', 'uint32', [Connack]);
+define(SESSION_EXPIRY, 'sessionExpirySeconds', 'uint32', [Connack]);
 define(0x12, 'assignedClientIdentifier', 'text', [Connack]);
 define(0x13, 'serverKeepAliveSeconds', 'uint16', [Connack]);
 define(0x15, 'authenticationMethod', 'text', [Connack, Auth]);
@@ -165,10 +166,11 @@ export class FieldReader {
     const id = this.varint();
     const definition = definitions[id];
     if (definition === undefined || (definition.packets & (1 << this.packetType)) === 0) {
-      throw new MqttProtocolError(
-        `property 0x${id.toString(16)} in ${packetTypeName(this.packetType)}`,
-        definition === undefined ? 0x81 : 0x82,
-      );
+      // An identifier that is not valid for the packet's type makes it malformed (2.2.2.2); this one is, but not from a server.
+      const isForbidden = id === SESSION_EXPIRY && this.packetType === Disconnect;
+      throw isForbidden
+        ? new MqttProtocolError('DISCONNECT of a server with Session Expiry Interval [MQTT-3.14.2-2]', 0x82)
+        : this.malformed(`property 0x${id.toString(16)}`);
     }
     const { name, type } = definition;
     if (type === 'pair') {
