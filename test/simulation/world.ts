@@ -90,7 +90,7 @@ export class World implements Observer {
     });
     loop.on('disconnected', (event) => {
       this.note(`event disconnected, again in ${event.willRetryInMs ?? 'no'} ms: ${event.cause.message}`);
-      connections.disconnected(event);
+      connections.disconnected(event, this.network.current);
     });
     loop.on('closed', () => {
       this.note('event closed');

@@ -34,7 +34,11 @@ export class ConnectionOracle {
     }
   }
 
-  disconnected({ cause, willRetryInMs }: DisconnectedEvent): void {
+  disconnected({ cause, willRetryInMs }: DisconnectedEvent, link: Link | undefined): void {
+    const mayBeDead = link === undefined || link.silentSinceMs !== undefined || link.wasFrozen;
+    if (cause.code === 'MQTT_KEEP_ALIVE_TIMEOUT' && !mayBeDead) {
+      this.#report('a living link is kept', `link ${link.number} is given up: ${cause.message}`);
+    }
     const lastedMs = this.#connectedAtMs === undefined ? undefined : this.#clock.nowMs - this.#connectedAtMs;
     this.#connectedAtMs = undefined;
     const { minDelayMs, maxDelayMs, factor, jitter, stableAfterMs } = this.#options.reconnect;
