@@ -9,6 +9,7 @@ import type { PublishResult } from '../messages.js';
 import type { Negotiated } from '../negotiated.js';
 import type { AcknowledgementLane } from './acknowledgement-lane.js';
 import type { Counters } from './counters.js';
+import { IdMap } from './id-map.js';
 import { RESERVED_IDS, type PacketIds } from './packet-ids.js';
 import type { PublishExchange } from './publish-exchange.js';
 import { PLAIN, TopicAliases } from './topic-aliases.js';
@@ -29,12 +30,12 @@ export class OutgoingPublishes {
   readonly #counters: Counters;
   /** Sent and not answered, in the order of first sending. */
   readonly #unanswered = new LinkedList<PublishExchange>();
-  readonly #byId = new Map<number, PublishExchange>();
   /** QoS 2 past PUBREC, in the order of the PUBRECs [MQTT-4.6.0-4]. Never sent as PUBLISH again [MQTT-4.3.3-6]. */
-  readonly #released = new Map<number, PublishExchange>();
+  readonly #released = new LinkedList<PublishExchange>();
+  readonly #byId = new IdMap<PublishExchange>();
   /** The first unanswered publish that this connection has not seen; a resend is pending while there is one. */
   #resend: PublishExchange | undefined;
-  #releasesToResend: number[] = [];
+  #releasesToResend: PublishExchange[] = [];
   #epoch = 0;
   #inflight = 0;
   #negotiated!: Negotiated;
@@ -70,7 +71,7 @@ export class OutgoingPublishes {
     this.#aliases.reset(negotiated.topicAliases, negotiated.maxPacketBytes);
     if (!sessionPresent) this.#forgetSession();
     this.#resend = this.#unanswered.head;
-    this.#releasesToResend = [...this.#released.keys()].toReversed();
+    this.#releasesToResend = [...this.#released].toReversed();
     this.#inflight = this.#released.size;
   }
 
@@ -87,22 +88,21 @@ export class OutgoingPublishes {
       if (exchange.settled) this.#unanswered.remove(exchange);
     }
     this.#byId.clear();
-    for (const [id, exchange] of this.#released) {
-      this.#ids.release(id);
+    for (let exchange = this.#released.shift(); exchange !== undefined; exchange = this.#released.shift()) {
+      this.#ids.release(exchange.id);
+      exchange.isReleased = false;
       complete(exchange, 0, undefined);
     }
-    this.#released.clear();
   }
 
   /** The next PUBREL to repeat, if any; it takes no slot of its own and never waits for one [MQTT-3.3.4-8]. */
   get hasReleaseToResend(): boolean {
-    while (this.#releasesToResend.length > 0 && !this.#released.has(this.#releasesToResend.at(-1)!))
-      this.#releasesToResend.pop();
+    while (this.#releasesToResend.at(-1)?.isReleased === false) this.#releasesToResend.pop();
     return this.#releasesToResend.length > 0;
   }
 
   resendRelease(): void {
-    this.#acknowledgements.push(PacketType.Pubrel, this.#releasesToResend.pop()!, 0);
+    this.#acknowledgements.push(PacketType.Pubrel, this.#releasesToResend.pop()!.id, 0);
   }
 
   /** The publish that may go next: a resend first; a QoS 0 publish at the head of the queue does not wait for the window. */
@@ -168,9 +168,9 @@ export class OutgoingPublishes {
 
   pubrec(id: number, reasonCode: number, properties: ReceivedProperties | undefined, version: ProtocolVersion): void {
     const exchange = this.#byId.get(id);
-    if (exchange === undefined || exchange.qos !== 2 || exchange.epoch !== this.#epoch) {
+    if (exchange === undefined || exchange.qos !== 2 || exchange.epoch !== this.#epoch || exchange.isReleased) {
       const accepts = reasonCode < REFUSED;
-      if (accepts && this.#released.has(id)) this.#acknowledgements.push(PacketType.Pubrel, id, 0);
+      if (accepts && exchange?.isReleased === true) this.#acknowledgements.push(PacketType.Pubrel, id, 0);
       else {
         this.#counters.unknownAcknowledgements++;
         // The broker waits for a PUBREL whatever we know, unless it refused [MQTT-4.3.3-4]. A QoS 1 exchange under this id is
@@ -187,19 +187,21 @@ export class OutgoingPublishes {
       return;
     }
     this.#unanswered.remove(exchange);
-    this.#byId.delete(id);
-    this.#released.set(id, exchange);
+    this.#released.push(exchange);
+    exchange.isReleased = true;
     this.#acknowledgements.push(PacketType.Pubrel, id, 0);
   }
 
   pubcomp(id: number, properties: ReceivedProperties | undefined): void {
-    const exchange = this.#released.get(id);
-    if (exchange === undefined) {
+    const exchange = this.#byId.get(id);
+    if (exchange?.isReleased !== true) {
       this.#counters.unknownAcknowledgements++;
       return;
     }
     this.#inflight--;
-    this.#released.delete(id);
+    this.#released.remove(exchange);
+    exchange.isReleased = false;
+    this.#byId.delete(id);
     this.#ids.release(id);
     // 0x92 says that the broker has completed it before: either way it has the message.
     complete(exchange, 0, properties);
@@ -207,13 +209,11 @@ export class OutgoingPublishes {
 
   failAll(error: (delivery: 'not-sent' | 'unknown') => MqttError): void {
     this.queue.failAll(error('not-sent'));
-    for (const exchange of this.#unanswered) {
-      this.#unanswered.remove(exchange);
-      exchange.fail(error('unknown'));
+    for (const list of [this.#unanswered, this.#released]) {
+      for (let exchange = list.shift(); exchange !== undefined; exchange = list.shift())
+        exchange.fail(error('unknown'));
     }
-    for (const exchange of this.#released.values()) exchange.fail(error('unknown'));
     this.#byId.clear();
-    this.#released.clear();
     this.disconnected();
   }
 

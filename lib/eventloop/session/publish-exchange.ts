@@ -27,6 +27,8 @@ export class PublishExchange
   readonly bytes: number;
   /** 0 while it has none. */
   id = 0;
+  /** QoS 2: PUBREC came, PUBCOMP has not. */
+  isReleased = false;
   /** The connection on which it was last sent; 0 when it never was. */
   epoch = 0;
   readonly #counters: Counters;
