@@ -273,7 +273,6 @@ export class EventLoop {
   }
 
   async #shutDown(options: ShutdownOptions): Promise<ShutdownResult> {
-    if (this.status === EventLoopStatus.Closed) return { drained: this.#session.isDrained };
     this.#lifecycle.close();
     this.#consumers.close();
     const result = await shutDown(this.#session, this.#driver, this.#lifecycle, this.#clock, options);
@@ -283,8 +282,9 @@ export class EventLoop {
 
   /** The reconnect policy allows no further attempt. */
   #gaveUp(cause: MqttError): void {
-    if (this.status === EventLoopStatus.Closing) this.#driver.wake();
-    else this.#settleAll(cause);
+    if (this.status === EventLoopStatus.Closing) return this.#driver.wake();
+    this.#shutdown = Promise.resolve({ drained: this.#session.isDrained });
+    this.#settleAll(cause);
   }
 
   #settleAll(cause: MqttError | undefined): void {

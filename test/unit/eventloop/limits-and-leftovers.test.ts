@@ -2,6 +2,7 @@ import { getEventListeners } from 'node:events';
 import { expect, test } from 'vitest';
 import { EventLoop } from 'nestjs-rumqtt/eventloop';
 import { VirtualClock } from 'nestjs-rumqtt/testing';
+import { scriptedLoop } from '../../fixtures/scripted-loop.js';
 import { SessionHarness } from './session/session-harness.js';
 
 test('a publish that was turned away listens to no signal and leaves no timer', async () => {
@@ -37,5 +38,20 @@ test.each([
 
     await expect(exchange.completed).rejects.toMatchObject({ delivery: 'unknown' });
     await expect(neverSent.completed).rejects.toMatchObject({ delivery: 'not-sent' });
+  },
+);
+
+test.each([0, 1] as const)(
+  'shutdown after the loop has given up tells whether all had completed (%i publishes open)',
+  async (open) => {
+    const { loop, clock, connect } = scriptedLoop({ reconnect: { policy: 'never' } });
+    const connection = await connect();
+    const published = Array.from({ length: open }, () => loop.publish('a', 'b', { qos: 1 }).catch(() => {}));
+    await clock.settle();
+    connection.cut();
+    await clock.advance(1_000);
+    await Promise.all(published);
+    expect(loop.status).toBe('closed');
+    expect(await loop.shutdown()).toEqual({ drained: open === 0 });
   },
 );
