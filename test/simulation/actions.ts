@@ -5,6 +5,9 @@ import type { PublishRecord } from './oracle/publishes.js';
 import { describeStep, type Step } from './program.js';
 import type { World } from './world.js';
 
+/** How long a server may take to close the connection after our DISCONNECT. */
+export const LINGER_MS = 1_000;
+
 type PublishStep = Extract<Step, { do: 'publish' }>;
 type Call = 'start' | 'pause' | 'resume' | 'reconnect' | 'shutdown';
 
@@ -104,8 +107,18 @@ export class Actions {
       'shutdown',
       loop.shutdown({ drainTimeoutMs, publishWill }).then(({ drained }) => {
         shutdown.drained = drained;
+        this.#checkShutdown(shutdown);
       }),
     );
+  }
+
+  #checkShutdown({ calledAtMs, drainTimeoutMs, drained }: NonNullable<Actions['shutdown']>): void {
+    const { clock, publishes, report } = this.#world;
+    const tookMs = clock.nowMs - calledAtMs;
+    if (tookMs > drainTimeoutMs + LINGER_MS + 1) {
+      report('shutdown keeps its deadline', `it took ${tookMs} ms, drainTimeoutMs ${drainTimeoutMs}`);
+    }
+    if (drained) publishes.drained();
   }
 
   /** Nothing goes wrong from now on. */
@@ -148,7 +161,7 @@ export class Actions {
     const { loop, clock, publishes } = this.#world;
     const key = `p${step.number}.${index}`;
     const topic = step.refused ? 'refused/x' : `out/${step.number % 2}`;
-    const record = publishes.offered(key, topic, step.qos, step.timeoutMs);
+    const record = publishes.offered(key, topic, step.bytes, step.qos, step.timeoutMs);
     const controller = step.abortAfterMs === undefined ? undefined : new AbortController();
     const options = {
       qos: step.qos,

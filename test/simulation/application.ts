@@ -96,7 +96,7 @@ export class Application {
   async #reply(key: string, link: number): Promise<void> {
     const { loop, publishes } = this.#world;
     const replyKey = `r.${key}.${link}.${++this.#calls}`;
-    const record = publishes.offered(replyKey, 'replies', 1, undefined);
+    const record = publishes.offered(replyKey, 'replies', 8, 1);
     await loop.publish('replies', payloadOf(replyKey, 8), { qos: 1 }).then(
       () => publishes.succeeded(record),
       (error) => publishes.failed(record, error),

@@ -12,6 +12,8 @@ import type {
 import { Random } from './random.js';
 
 const LARGEST_MESSAGE_BYTES = 300;
+const LARGER_THAN_A_SMALL_QUEUE_BYTES = 1_100;
+const LONGER_THAN_A_RUN_MS = 100_000_000;
 export const TOPICS = ['in/0', 'in/1', 'in/2'];
 const FILTERS = [...TOPICS, 'in/+', 'refused/0'];
 
@@ -54,7 +56,7 @@ function generateOptions(random: Random): Omit<ClientOptions, 'protocolVersion'>
     reconnect: {
       policy: random.weighted({ always: 50, 'after-first-success': 46, never: 4 }),
       minDelayMs: random.pick([50, 200, 1_000]),
-      maxDelayMs: random.pick([1_000, 4_000]),
+      maxDelayMs: random.pick([1_000, 4_000, 20_000]),
       factor: random.pick([1.5, 2, 3]),
       jitter: random.pick(['full', 'none'] as const),
       stableAfterMs: random.pick([0, 500, 5_000]),
@@ -149,7 +151,7 @@ function generateSteps(random: Random): Step[] {
     if (random.chance(0.06)) atMs += random.between([500, 6_000]);
     steps.push({ number, atMs, ...(random.chance(trouble) ? accident(random) : request(random)) });
   }
-  if (random.chance(0.15))
+  if (random.chance(0.25))
     steps.push({ number: count + 1, atMs: atMs + random.between([0, 500]), ...shutdown(random) });
   return steps;
 }
@@ -164,11 +166,11 @@ function request(random: Random): Action {
       return {
         do: 'publish',
         qos: qos(random),
-        bytes: random.pick([8, 8, 40, 300]),
+        bytes: random.chance(0.04) ? LARGER_THAN_A_SMALL_QUEUE_BYTES : random.pick([8, 8, 40, 300]),
         count: random.pick([1, 1, 1, 2, 6]),
         via: random.pick(['publish', 'publish', 'enqueue', 'tryEnqueue'] as const),
-        ...(random.chance(0.07) ? { timeoutMs: random.pick([1, 100, 2_000]) } : {}),
-        ...(random.chance(0.07) ? { abortAfterMs: random.pick([0, 1, 100, 2_000]) } : {}),
+        ...(random.chance(0.1) ? { timeoutMs: random.pick([1, 100, 2_000, LONGER_THAN_A_RUN_MS]) } : {}),
+        ...(random.chance(0.1) ? { abortAfterMs: random.pick([0, 1, 100, 2_000, LONGER_THAN_A_RUN_MS]) } : {}),
         ...(random.chance(0.05) ? { retain: true as const } : {}),
         ...(random.chance(0.08) ? { refused: true as const } : {}),
       };
@@ -177,7 +179,7 @@ function request(random: Random): Action {
         do: 'deliver',
         topic: random.pick(TOPICS),
         qos: qos(random),
-        bytes: random.pick([8, 8, 300]),
+        bytes: random.pick([8, 300]),
         count: random.pick([1, 1, 3, 8]),
       };
     case 'subscribe': {
@@ -199,7 +201,7 @@ function accident(random: Random): Action {
   const kind = random.weighted({
     cut: 45,
     'half-open': 8,
-    freeze: 7,
+    freeze: 12,
     restart: 16,
     limits: 6,
     kick: 8,

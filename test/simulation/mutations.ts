@@ -69,12 +69,6 @@ export const mutations: readonly Mutation[] = [
     '      complete(exchange, 0, undefined);\n',
     '',
   ),
-  mutation(
-    'an acknowledgement of an earlier connection counts',
-    OUTGOING,
-    'exchange.qos !== 1 || exchange.epoch !== this.#epoch',
-    'exchange.qos !== 1',
-  ),
 
   // ---- identifiers and window
   mutation(
@@ -293,4 +287,24 @@ export const mutations: readonly Mutation[] = [
     '      signal',
   ),
   mutation('the deadline of an attempt is left after its end', 'connector.ts', '      timer.cancel();\n', ''),
+
+  // ---- the end
+  mutation(
+    'shutdown does not wait for what is under way',
+    'shutdown.ts',
+    'drainTimeoutMs > 0 && (await drainWithin(drainTimeoutMs, driver, lifecycle, clock))',
+    'true',
+  ),
+  mutation(
+    'shutdown takes longer than it may',
+    'shutdown.ts',
+    'settle(false), timeoutMs)',
+    'settle(false), 10 * timeoutMs)',
+  ),
+  mutation(
+    'a drained loop hangs until its deadline',
+    DRIVER,
+    '    if (this.#drain !== undefined) this.#checkDrained(this.#drain);\n',
+    '',
+  ),
 ];

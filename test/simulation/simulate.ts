@@ -1,11 +1,10 @@
-import { Actions } from './actions.js';
+import { Actions, LINGER_MS } from './actions.js';
 import { CALM, type Program } from './program.js';
 import { World, type Failure } from './world.js';
 
 /** How long after the last fault everything may take to come to rest, beyond what a throttle explains. */
 const REST_MS = 120_000;
-const LARGEST_PACKET_BYTES = 330;
-const LINGER_MS = 1_000;
+const LARGEST_PACKET_BYTES = 1_130;
 
 /** What a run has shown. */
 export interface Outcome {
@@ -69,7 +68,8 @@ class Run {
     await clock.settle();
     await this.#until(() => this.#actions.openCalls.size === 0, clock.nowMs + REST_MS + this.#throttledMs());
     const closedAtMs = clock.nowMs;
-    await this.#until(() => clock.nowMs > closedAtMs + 2 * LINGER_MS, closedAtMs + 2 * LINGER_MS + 1);
+    const lingersUntilMs = closedAtMs + LINGER_MS + 100;
+    await this.#until(() => clock.nowMs > lingersUntilMs, lingersUntilMs);
     this.#expectNothingLeft();
   }
 

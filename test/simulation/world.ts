@@ -1,5 +1,4 @@
 import { EventLoop } from '../../lib/eventloop/event-loop.js';
-import type { ProtocolChecker } from '../../lib/testing/protocol-checker.js';
 import { Application } from './application.js';
 import { ModelBroker, type BrokerObserver } from './broker.js';
 import { SimulationClock } from './clock.js';
@@ -9,7 +8,7 @@ import { MessageOracle } from './oracle/messages.js';
 import { PublishOracle } from './oracle/publishes.js';
 import { SubscriptionOracle } from './oracle/subscriptions.js';
 import { ThrottleOracle } from './oracle/throttle.js';
-import { WireOracle } from './oracle/wire.js';
+import { WireMemory, WireOracle } from './oracle/wire.js';
 import { describe, type WirePacket } from './packets.js';
 import type { Program, Weather } from './program.js';
 import { Random } from './random.js';
@@ -43,7 +42,7 @@ export class World implements Observer {
   readonly #program: Program;
   readonly #isLogging: boolean;
   readonly #wires = new Map<Link, WireOracle>();
-  readonly #checkers = new Map<string, ProtocolChecker>();
+  readonly #wireMemory = new WireMemory();
 
   constructor(program: Program, isLogging: boolean) {
     this.#program = program;
@@ -119,7 +118,7 @@ export class World implements Observer {
   wire(link: Link): WireOracle {
     const known = this.#wires.get(link);
     if (known !== undefined) return known;
-    const wire = new WireOracle(link, this.#checkers, this.#program.options, this, this.report);
+    const wire = new WireOracle(link, this.#wireMemory, this.#program.options, this, this.report);
     this.#wires.set(link, wire);
     return wire;
   }

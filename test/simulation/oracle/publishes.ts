@@ -3,6 +3,8 @@ import type { SimulationClock } from '../clock.js';
 import type { ClientOptions, QoS } from '../program.js';
 import type { Report } from './report.js';
 
+const LARGEST_HEADER_BYTES = 30;
+
 /** What may make the client give a publish up. */
 export interface Circumstances {
   /** A broker has announced limits. */
@@ -14,6 +16,7 @@ export interface Circumstances {
 export interface PublishRecord {
   readonly key: string;
   readonly topic: string;
+  readonly bytes: number;
   /** In the order of the calls. */
   readonly order: number;
   readonly qos: QoS;
@@ -21,6 +24,8 @@ export interface PublishRecord {
   readonly timeoutMs: number | undefined;
   /** The caller's signal has been aborted. */
   aborted: boolean;
+  /** Offered after the end began. */
+  readonly isLate: boolean;
   outcome: 'open' | 'succeeded' | 'failed';
   /** The client said that the broker has never seen it. */
   notSent: boolean;
@@ -43,6 +48,8 @@ export class PublishOracle {
   readonly #options: ClientOptions;
   readonly #report: Report;
   #lastFirstWrite = -1;
+  /** Accepted before the end, and ended by it. */
+  readonly #cutShort: string[] = [];
   readonly #open = new Set<PublishRecord>();
   readonly #limited = new Set<PublishRecord>();
 
@@ -60,15 +67,17 @@ export class PublishOracle {
     return Array.from(this.#open, ({ key }) => key);
   }
 
-  offered(key: string, topic: string, qos: QoS, timeoutMs: number | undefined): PublishRecord {
+  offered(key: string, topic: string, bytes: number, qos: QoS, timeoutMs?: number): PublishRecord {
     const record: PublishRecord = {
       key,
       topic,
+      bytes,
       order: this.records.size,
       qos,
       offeredAtMs: this.#clock.nowMs,
       timeoutMs,
       aborted: false,
+      isLate: this.circumstances.closing,
       outcome: 'open',
       notSent: false,
       writes: 0,
@@ -107,6 +116,7 @@ export class PublishOracle {
         `${key} (QoS ${record.qos}) failed without need: ${error.code} ${error.message}`,
       );
     }
+    if (error.code === 'MQTT_CLOSED' && !record.isLate) this.#cutShort.push(key);
     record.notSent = error.delivery === 'not-sent';
     if (record.notSent && record.writes > 0) {
       this.#report(
@@ -166,6 +176,12 @@ export class PublishOracle {
     if (record !== undefined) record.refused = true;
   }
 
+  /** The loop says that all it had accepted has completed. */
+  drained(): void {
+    if (this.#cutShort.length > 0)
+      this.#report('drained means all', `${this.#cutShort.join(', ')} had been accepted and did not complete`);
+  }
+
   /** Time limits end when they say. */
   checkTimeouts(): void {
     for (const record of this.#limited) {
@@ -198,7 +214,7 @@ export class PublishOracle {
         return overflow === 'reject' || overflow === 'wait';
       case 'MQTT_NOT_SUPPORTED_BY_SERVER':
       case 'MQTT_PACKET_TOO_LARGE':
-        return this.circumstances.limited;
+        return this.circumstances.limited || record.bytes > this.#options.requestCapacityBytes - LARGEST_HEADER_BYTES;
       case 'MQTT_CLOSED':
         return this.circumstances.closing;
       case 'MQTT_CONNECTION_LOST':

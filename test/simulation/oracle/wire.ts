@@ -12,6 +12,14 @@ import type { ThrottleOracle } from './throttle.js';
 
 const RESEND_ORDER = 'MQTT-4.6.0-1';
 
+/** What outlives a connection. */
+export class WireMemory {
+  readonly checkers = new Map<string, ProtocolChecker>();
+  /** The order of the PUBRECs whose exchange is not complete. */
+  readonly releases = new Map<number, number>();
+  pubrecs = 0;
+}
+
 /** Whom the wire tells what passes. */
 export interface WireListeners {
   readonly publishes: PublishOracle;
@@ -38,22 +46,20 @@ export class WireOracle {
   readonly #received: { readonly id: number; readonly cmd: 'puback' | 'pubrec'; readonly key: string }[] = [];
   readonly #pubrels: number[] = [];
   readonly #pubrecs = new Set<number>();
+  readonly #memory: WireMemory;
+  readonly #pubrelsSent = new Set<number>();
+  #lastRelease = -1;
   #window = Infinity;
   #lastOrder = -1;
   #last: string | undefined;
 
-  constructor(
-    link: Link,
-    sessions: Map<string, ProtocolChecker>,
-    options: ClientOptions,
-    listeners: WireListeners,
-    report: Report,
-  ) {
+  constructor(link: Link, memory: WireMemory, options: ClientOptions, listeners: WireListeners, report: Report) {
     this.#link = link;
+    this.#memory = memory;
     this.#options = options;
     this.#listeners = listeners;
     this.#report = report;
-    this.#checker = new ProtocolChecker(sessions, (rule, problem) => {
+    this.#checker = new ProtocolChecker(memory.checkers, (rule, problem) => {
       // What the present server cannot take has failed and is not resent; the order of the others is checked here, too.
       const isExcused = rule === RESEND_ORDER && listeners.publishes.circumstances.limited;
       if (!isExcused) report(`specification ${rule}`, problem);
@@ -91,7 +97,7 @@ export class WireOracle {
       case 'pubrel':
         // One that answers a PUBREC is an acknowledgement, any other is a resend.
         if (!this.#pubrecs.delete(packet.messageId!)) this.#throttled(packet);
-        return undefined;
+        return this.#pubrel(packet.messageId!);
       case 'subscribe':
         this.#listeners.subscriptions.subscribing(
           packet.messageId!,
@@ -109,6 +115,16 @@ export class WireOracle {
     this.#listeners.throttle.sent(`${packet.cmd} ${packet.messageId ?? ''}`, packet.raw!.length);
   }
 
+  /** PUBRELs leave in the order of the PUBRECs, on the next connection as well [MQTT-4.6.0-4]. */
+  #pubrel(id: number): void {
+    const order = this.#memory.releases.get(id);
+    if (order === undefined || this.#pubrelsSent.has(id)) return;
+    this.#pubrelsSent.add(id);
+    if (order < this.#lastRelease)
+      this.#report('send order is kept', `PUBREL ${id} leaves after one whose PUBREC came later`);
+    this.#lastRelease = order;
+  }
+
   #publish(packet: Extract<WirePacket, { cmd: 'publish' }>): void {
     const key = keyOf(packet.payload);
     this.#throttled(packet);
@@ -118,6 +134,7 @@ export class WireOracle {
     if (record.order <= this.#lastOrder)
       this.#report('send order is kept', `${key} leaves after one that was published later`);
     this.#lastOrder = record.order;
+    this.#memory.releases.delete(packet.messageId!);
     this.#unacknowledged.set(packet.messageId!, record);
     if (this.#unacknowledged.size > this.#window) {
       this.#report(
@@ -138,6 +155,7 @@ export class WireOracle {
         this.isAccepted = (packet.reasonCode ?? packet.returnCode ?? 0) === 0;
         if (!this.isAccepted) return this.#listeners.subscriptions.refused();
         this.sessionPresent = packet.sessionPresent;
+        if (!packet.sessionPresent) this.#memory.releases.clear();
         this.#window = Math.min(this.#options.inflight, packet.properties?.receiveMaximum ?? Infinity);
         return this.#listeners.subscriptions.connected(packet.sessionPresent);
       }
@@ -153,12 +171,14 @@ export class WireOracle {
       case 'pubrec':
         this.#pubrecs.add(id);
         if ((packet.reasonCode ?? 0) >= 0x80) this.#refused(id, record);
+        else if (!this.#memory.releases.has(id)) this.#memory.releases.set(id, this.#memory.pubrecs++);
         return;
       case 'puback':
         if ((packet.reasonCode ?? 0) >= 0x80) return this.#refused(id, record);
         if (record?.qos === 1) this.#unacknowledged.delete(id);
         return;
       case 'pubcomp':
+        this.#memory.releases.delete(id);
         if (record?.qos === 2) this.#unacknowledged.delete(id);
         return;
       case 'suback':
