@@ -8,16 +8,19 @@ import type { IncomingMessage } from '../messages.js';
 import type { AcknowledgeMode, IncomingOverflowPolicy } from '../options.js';
 import type { AcknowledgementLane } from './acknowledgement-lane.js';
 import type { Counters } from './counters.js';
+import { Deliveries, type DeliveryHooks } from './deliveries.js';
+import { HeldMessages } from './held-messages.js';
 import { ReceivedMessage, type MessageOwner } from './received-message.js';
+
+export { NOT_CONSUMED } from './deliveries.js';
 
 const REFUSED = 0x80;
 const RECEIVE_MAXIMUM_EXCEEDED = 0x93;
 const IDENTIFIER_NOT_FOUND = 0x92;
 /** A server that does not read acknowledgements is not read from either. */
 const MOST_UNSENT_ACKNOWLEDGEMENTS = 10_000;
-
-/** Rejects the delivery of a message that nobody took: it is neither acknowledged nor refused. @internal */
-export const NOT_CONSUMED = Symbol('not consumed');
+/** What a small message takes beyond its payload, roughly. */
+const MESSAGE_BYTES = 512;
 
 /** @internal */
 export interface IncomingLimits {
@@ -32,13 +35,9 @@ export interface IncomingLimits {
 export type DropReason = 'incoming-overflow' | 'no-consumer' | 'closing';
 
 /** @internal */
-export interface IncomingHooks {
-  /** Hands a message to its consumers. A promise settles it later; {@link NOT_CONSUMED} leaves it to the broker. */
-  deliver(message: IncomingMessage): unknown;
+export interface IncomingHooks extends DeliveryHooks {
   messageDropped(message: IncomingMessage, reason: DropReason): void;
   handlerFailed(message: IncomingMessage, error: unknown): void;
-  /** A handler settled, or a message was acknowledged, later than the delivery: answers may wait, reading may go on. */
-  settledLater(): void;
 }
 
 /**
@@ -54,16 +53,17 @@ export class IncomingMessages implements MessageOwner {
   /** Received on this connection and not acknowledged, in order of receipt. */
   readonly #ledger = new LinkedList<ReceivedMessage>();
   #ledgerBytes = 0;
+  /** Of the ledger: handed to the handlers. The rest is held. */
+  #handedOver = 0;
+  readonly #held = new HeldMessages();
   /** QoS 2 packet identifiers between PUBLISH and PUBREL [MQTT-4.3.3-10]; the message until its PUBREC is decided. */
   readonly #unreleased = new Map<number, ReceivedMessage>();
   /** Unacknowledged in the sense of Receive Maximum: QoS 2 counts until PUBCOMP. */
   #quotaUsed = 0;
   #version: ProtocolVersion = 4;
   #epoch = 0;
-  #unsettled = 0;
-  #unsettledBytes = 0;
-  #unsettledQos0 = 0;
-  #unsettledQos0Bytes = 0;
+  readonly #deliveries: Deliveries;
+  #connected = false;
   #closed = false;
   /** The server has ignored our Receive Maximum before: from then on it is held back as one of MQTT 3.1.1 is. */
   #serverOverruns = false;
@@ -73,15 +73,19 @@ export class IncomingMessages implements MessageOwner {
     this.#acknowledgements = acknowledgements;
     this.#counters = counters;
     this.#hooks = hooks;
+    this.#deliveries = new Deliveries(hooks, {
+      handled: (message) => this.#handled(message),
+      failed: (message, error) => this.#failed(message, error),
+    });
   }
 
   /** Messages whose handlers have not settled. */
   get unsettled(): number {
-    return this.#unsettled;
+    return this.#deliveries.unsettled;
   }
 
   get unsettledBytes(): number {
-    return this.#unsettledBytes;
+    return this.#deliveries.unsettledBytes;
   }
 
   configure(limits: IncomingLimits): void {
@@ -91,8 +95,15 @@ export class IncomingMessages implements MessageOwner {
   connected(version: ProtocolVersion, epoch: number, sessionPresent: boolean): void {
     this.#version = version;
     this.#epoch = epoch;
-    if (!sessionPresent) this.#unreleased.clear();
+    this.#connected = true;
     this.#quotaUsed = 0;
+    if (sessionPresent) {
+      // The server sends them again; a QoS 2 message that was never delivered must not count as one that was.
+      for (const { qos, id } of this.#held.drain()) if (qos === 2) this.#unreleased.delete(id);
+    } else {
+      this.#unreleased.clear();
+      this.#releaseHeld();
+    }
   }
 
   /** Acknowledgements never cross a connection. */
@@ -102,6 +113,8 @@ export class IncomingMessages implements MessageOwner {
       message.inLedger = false;
     }
     this.#ledgerBytes = 0;
+    this.#handedOver = 0;
+    this.#connected = false;
   }
 
   /** Delivers nothing more; the broker keeps what is not acknowledged. */
@@ -118,7 +131,7 @@ export class IncomingMessages implements MessageOwner {
     if (this.#acknowledgements.size > MOST_UNSENT_ACKNOWLEDGEMENTS) return true;
     if (outgoingWaits) return false;
     return (
-      (this.#limits.incomingOverflow === 'backpressure' && this.#isQos0Full()) ||
+      (this.#limits.incomingOverflow === 'backpressure' && this.#deliveries.isQos0Full(this.#limits)) ||
       // MQTT 3.1.1 has no Receive Maximum: the socket has to carry the message.
       (!this.#isBoundByServer && this.#ledger.size >= this.#limits.receiveMaximum) ||
       this.#ledgerBytes > this.#limits.incomingCapacityBytes
@@ -135,8 +148,8 @@ export class IncomingMessages implements MessageOwner {
     if (packet.qos > 0) return this.#receiveAcknowledged(message);
     const sheds = outgoingWaits || this.#limits.incomingOverflow === 'drop-newest';
     if (this.#closed) this.drop(message, 'closing');
-    else if (sheds && this.#isQos0Full()) this.drop(message, 'incoming-overflow');
-    else this.#dispatch(message);
+    else if (sheds && this.#deliveries.isQos0Full(this.#limits)) this.drop(message, 'incoming-overflow');
+    else this.#deliveries.deliver(message);
   }
 
   /** Counts and reports a message that nobody handles. */
@@ -191,22 +204,42 @@ export class IncomingMessages implements MessageOwner {
         RECEIVE_MAXIMUM_EXCEEDED,
       );
     }
+    const isOver = this.#ledger.size >= this.#limits.receiveMaximum;
     // A server within our Receive Maximum must not be punished for it: it would send the same again, for ever.
     if (
       !this.#isBoundByServer &&
-      (this.#ledger.size >= this.#limits.receiveMaximum + this.#limits.incomingCapacity ||
-        this.#ledgerBytes > this.#limits.incomingCapacityBytes)
+      isOver &&
+      this.#ledgerBytes + this.#ledger.size * MESSAGE_BYTES > this.#limits.incomingCapacityBytes
     ) {
       throw new MqttConnectionError(
         'MQTT_CONNECTION_LOST',
-        `${this.#ledger.size} messages (${this.#ledgerBytes} bytes) are unacknowledged and the server sends more; limit its in-flight messages, speed up the handlers, or raise receiveMaximum and incomingCapacityBytes`,
+        `${this.#ledger.size} messages (${this.#ledgerBytes} bytes) are unacknowledged and the server sends more; limit its in-flight messages, speed up the handlers, or raise incomingCapacityBytes`,
       );
     }
     this.#quotaUsed++;
     if (message.qos === 2) this.#unreleased.set(message.id, message);
     this.#enter(message);
-    if (this.#limits.acknowledge === 'on-receive') this.acknowledge(message, 0);
-    this.#dispatch(message);
+    if (!this.#isBoundByServer && (!this.#held.isEmpty || !this.#hasRoom())) this.#held.push(message);
+    else this.#handOver(message);
+  }
+
+  readonly #hasRoom = (): boolean => {
+    const { unsettled, unsettledQos0 } = this.#deliveries;
+    // What is acknowledged on receipt leaves the ledger; else those of an earlier connection are at work too.
+    const others = this.#limits.acknowledge === 'on-receive' ? 0 : unsettled - unsettledQos0;
+    return !this.#closed && Math.max(this.#handedOver, others) < this.#limits.receiveMaximum;
+  };
+
+  readonly #handOver = (message: ReceivedMessage): void => {
+    if (message.inLedger) this.#handedOver++;
+    // What is acknowledged the server does not hold back: beyond the bound it is acknowledged after its handler.
+    if (this.#limits.acknowledge === 'on-receive' && !this.#deliveries.isFull(this.#limits))
+      this.acknowledge(message, 0);
+    this.#deliveries.deliver(message);
+  };
+
+  #releaseHeld(): void {
+    if (this.#connected) this.#held.release(this.#hasRoom, this.#handOver);
   }
 
   /** The same QoS 2 message again: acknowledged again, never delivered again. */
@@ -216,6 +249,7 @@ export class IncomingMessages implements MessageOwner {
     if (message.epoch !== this.#epoch) this.#quotaUsed++;
     message.epoch = this.#epoch;
     this.#enter(message);
+    this.#handedOver++;
     this.#releaseReady();
   }
 
@@ -230,12 +264,14 @@ export class IncomingMessages implements MessageOwner {
     for (let message = this.#ledger.head; message?.reasonCode !== undefined; message = this.#ledger.head) {
       this.#ledger.remove(message);
       message.inLedger = false;
+      this.#handedOver--;
       this.#ledgerBytes -= message.payload.length;
       if (message.qos === 1 || message.reasonCode >= REFUSED) this.#quotaUsed--;
       else this.#unreleased.set(message.id, message.remnant());
       const type = message.qos === 1 ? PacketType.Puback : PacketType.Pubrec;
       this.#acknowledgements.push(type, message.id, message.reasonCode);
     }
+    this.#releaseHeld();
   }
 
   /** It knows our Receive Maximum and keeps to it. */
@@ -243,57 +279,18 @@ export class IncomingMessages implements MessageOwner {
     return this.#version === 5 && !this.#serverOverruns;
   }
 
-  #isQos0Full(): boolean {
-    const { incomingCapacity, incomingCapacityBytes } = this.#limits;
-    return this.#unsettledQos0 >= incomingCapacity || this.#unsettledQos0Bytes >= incomingCapacityBytes;
-  }
-
-  #dispatch(message: ReceivedMessage): void {
-    this.#unsettled++;
-    this.#unsettledBytes += message.payload.length;
-    if (message.qos === 0) {
-      this.#unsettledQos0++;
-      this.#unsettledQos0Bytes += message.payload.length;
-    }
-    let result: unknown;
-    try {
-      result = this.#hooks.deliver(message);
-    } catch (error) {
-      return this.#failed(message, error);
-    }
-    const later = result as PromiseLike<unknown> | null | undefined;
-    if (typeof later?.then !== 'function') return this.#settled(message);
-    later.then(
-      () => {
-        this.#settled(message);
-        this.#hooks.settledLater();
-      },
-      (error: unknown) => {
-        this.#failed(message, error);
-        this.#hooks.settledLater();
-      },
-    );
-  }
-
-  #settled(message: ReceivedMessage): void {
-    this.#release(message);
-    if (message.qos > 0 && this.#limits.acknowledge === 'after-handler') this.acknowledge(message, 0);
+  #handled(message: ReceivedMessage): void {
+    if (message.qos === 0) return;
+    if (this.#limits.acknowledge !== 'manual') this.acknowledge(message, 0);
+    this.#releaseHeld();
   }
 
   /** A failed message is refused where the protocol can say so. Left unacknowledged it would hold up all that came after it. */
   #failed(message: ReceivedMessage, error: unknown): void {
-    this.#release(message);
-    if (error === NOT_CONSUMED) return;
     this.#counters.handlerFailures++;
     this.#hooks.handlerFailed(message, error);
-    if (message.qos > 0) this.acknowledge(message, REFUSED);
-  }
-
-  #release(message: ReceivedMessage): void {
-    this.#unsettled--;
-    this.#unsettledBytes -= message.payload.length;
-    if (message.qos > 0) return;
-    this.#unsettledQos0--;
-    this.#unsettledQos0Bytes -= message.payload.length;
+    if (message.qos === 0) return;
+    this.acknowledge(message, REFUSED);
+    this.#releaseHeld();
   }
 }
