@@ -22,7 +22,7 @@ class Ours {
 
 class Nests {
   @EventPattern('a/+x', { qos: 1, share: 'g' })
-  event(): void {
+  event(_data: unknown): void {
     // Carries metadata.
   }
 
