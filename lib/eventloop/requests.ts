@@ -180,6 +180,8 @@ function subscribeOptions(filter: string, options: SubscribeOptions): SubscribeO
 
 /** @throws MqttArgumentError naming field, value and cure. @internal */
 export function unsubscribeRequest(filters: string | readonly string[]): UnsubscribeExchange {
+  if (typeof filters !== 'string' && !Array.isArray(filters))
+    throw new MqttArgumentError('filters', filters, 'a topic filter, or an array of them');
   const list = typeof filters === 'string' ? [filters] : [...filters];
   if (list.length === 0) throw new MqttArgumentError('filters', filters, 'at least one topic filter');
   for (const filter of list) assertTopicFilter(filter);
