@@ -2,6 +2,7 @@ import type { RegisteredHandler } from './handler.js';
 import { TopicTrie } from './topic-trie.js';
 
 const none: readonly RegisteredHandler[] = Object.freeze([]);
+const mostTopics = 8_192;
 
 /**
  * Which handlers a message runs. All that match run, in order of registration, with one exception: a message handler
@@ -16,12 +17,15 @@ export class Router {
   readonly #eventFilters = new Set<string>();
   /** The subscription identifier of each subscription; empty where one cannot tell copies apart. */
   #identifiers: ReadonlyMap<string, number> = new Map();
+  /** What topics match: devices repeat them. */
+  readonly #found = new Map<string, readonly RegisteredHandler[]>();
 
   get handlers(): readonly RegisteredHandler[] {
     return this.#handlers;
   }
 
   add(handler: RegisteredHandler): void {
+    this.#found.clear();
     this.#handlers.push(handler);
     this.#trie.add(handler.pattern.filter, handler);
     if (handler.isEvent) this.#eventFilters.add(handler.pattern.filter);
@@ -37,7 +41,7 @@ export class Router {
    * @param identifiers - those that came with it: the copy is meant for these subscriptions only
    */
   match(topic: string, identifiers?: readonly number[]): readonly RegisteredHandler[] {
-    const found = this.#trie.match(topic);
+    const found = this.#find(topic);
     if (found.length < 2) return found;
     if (identifiers !== undefined && this.#identifiers.size > 0) {
       const meant = found.filter((handler) => {
@@ -45,9 +49,19 @@ export class Router {
         return identifier !== undefined && identifiers.includes(identifier);
       });
       // Identifiers of an earlier deployment, kept by a persistent session, tell nothing.
-      if (meant.length > 0) return meant.toSorted(byRegistration);
+      if (meant.length > 0) return meant;
     }
-    return found.toSorted(byRegistration);
+    return found;
+  }
+
+  /** Every handler whose filter matches, in order of registration. */
+  #find(topic: string): readonly RegisteredHandler[] {
+    const known = this.#found.get(topic);
+    if (known !== undefined) return known;
+    const found = this.#trie.match(topic).toSorted(byRegistration);
+    if (this.#found.size >= mostTopics) this.#found.clear();
+    this.#found.set(topic, found);
+    return found;
   }
 
   /** Those of the matching handlers that see an event. */
