@@ -219,7 +219,8 @@ export class IncomingMessages implements MessageOwner {
     this.#quotaUsed++;
     if (message.qos === 2) this.#unreleased.set(message.id, message);
     this.#enter(message);
-    if (!this.#isBoundByServer && (!this.#held.isEmpty || !this.#hasRoom())) this.#held.push(message);
+    // Even within our Receive Maximum: handlers of an earlier connection may still be at work.
+    if (!this.#held.isEmpty || !this.#hasRoom()) this.#held.push(message);
     else this.#handOver(message);
   }
 

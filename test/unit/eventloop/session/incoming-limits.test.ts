@@ -201,3 +201,35 @@ test.each([4, 5] as const)(
     expect(disconnected).toEqual([]);
   },
 );
+
+test.each([4, 5] as const)(
+  'MQTT %i: handlers of an earlier connection count: no more than receiveMaximum are ever at work',
+  async (protocolVersion) => {
+    const { loop, broker, clock, connect } = scriptedLoop({
+      protocolVersion,
+      clean: false,
+      receiveMaximum: 2,
+      reconnect: { factor: 1, jitter: 'none' },
+    });
+    const handled: (() => void)[] = [];
+    loop.onMessage(() => new Promise<void>((resolve) => handled.push(resolve)));
+    let connection = await connect();
+    for (let lost = 0; lost < 4; lost++) {
+      for (let id = 1; id <= 2; id++) connection.publish({ topic: 'in', qos: 1, messageId: id, dup: lost > 0 });
+      await clock.settle();
+      expect(loop.stats().unsettled).toBe(2);
+      connection.cut();
+      await clock.advance(1_000);
+      connection = await broker.acceptConnected({ sessionPresent: true });
+    }
+    for (let id = 1; id <= 2; id++) connection.publish({ topic: 'in', qos: 1, messageId: id, dup: true });
+    await clock.settle();
+    expect(handled).toHaveLength(2);
+    for (let id = 1; id <= 4; id++) {
+      handled[id - 1]!();
+      await clock.settle();
+    }
+    expect(await connection.next('puback')).toMatchObject({ messageId: 1 });
+    expect(await connection.next('puback')).toMatchObject({ messageId: 2 });
+  },
+);
