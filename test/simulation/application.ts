@@ -8,10 +8,9 @@ export class Application {
   readonly #world: World;
   readonly #config: HandlerConfig;
   readonly #mode: 'on-receive' | 'after-handler' | 'manual';
-  /** Handlers at work, by the link that brought their message. */
-  readonly #busy = new Map<number, number>();
+  /** Handlers at work. */
+  #busy = 0;
   #busyQos0 = 0;
-  #lastLink = 0;
   #calls = 0;
 
   constructor(world: World, config: HandlerConfig, mode: 'on-receive' | 'after-handler' | 'manual') {
@@ -24,21 +23,19 @@ export class Application {
 
   /** Handlers that have not settled. */
   get busy(): number {
-    let busy = this.#busyQos0;
-    for (const count of this.#busy.values()) busy += count;
-    return busy;
+    return this.#busy + this.#busyQos0;
   }
 
-  checkBounds({ incomingCapacity, receiveMaximum, protocolVersion }: ClientOptions): void {
+  checkBounds({ incomingCapacity, receiveMaximum }: ClientOptions): void {
     if (this.#busyQos0 > incomingCapacity) {
       this.#world.report(
         'memory is bounded',
         `${this.#busyQos0} QoS 0 messages are handled, bound ${incomingCapacity}`,
       );
     }
-    const busy = this.#busy.get(this.#lastLink) ?? 0;
-    if (protocolVersion === 5 && this.#mode === 'after-handler' && busy > receiveMaximum) {
-      this.#world.report('memory is bounded', `${busy} QoS 1/2 messages are handled, receiveMaximum ${receiveMaximum}`);
+    const isLimited = this.#mode === 'after-handler' || this.#mode === 'manual';
+    if (isLimited && this.#busy > receiveMaximum) {
+      this.#world.report('memory is bounded', `${this.#busy} QoS 1/2 messages are handled, bound ${receiveMaximum}`);
     }
   }
 
@@ -52,7 +49,6 @@ export class Application {
     const { messages, random, network, clock } = this.#world;
     const key = keyOf(message.payload);
     const link = network.current!.number;
-    this.#lastLink = link;
     messages.delivered(key, this.#config.consumer === 'handler' ? link : -++this.#calls);
     const luck = random.stream(`handler/${key}`);
     // An iterator has no way to fail.
@@ -66,7 +62,7 @@ export class Application {
       if (fails) this.#fail(key);
       return acknowledge();
     }
-    this.#count(message, link, 1);
+    this.#count(message, 1);
     const work = luck.chance(this.#config.replies)
       ? this.#reply(key, link)
       : new Promise<void>((resolve) => clock.schedule(luck.between(this.#config.takesMs), resolve));
@@ -76,7 +72,7 @@ export class Application {
         acknowledge();
       })
       .finally(() => {
-        this.#count(message, link, -1);
+        this.#count(message, -1);
         this.#world.note(`handler of ${key} is done`);
       });
   }
@@ -87,9 +83,9 @@ export class Application {
     throw new Error(`the handler of ${key} fails on purpose`);
   }
 
-  #count({ qos }: IncomingMessage, link: number, by: number): void {
+  #count({ qos }: IncomingMessage, by: number): void {
     if (qos === 0) this.#busyQos0 += by;
-    else this.#busy.set(link, (this.#busy.get(link) ?? 0) + by);
+    else this.#busy += by;
   }
 
   /** A handler that publishes and waits must never block itself. */

@@ -12,6 +12,8 @@ import type {
 import { Random } from './random.js';
 
 const LARGEST_MESSAGE_BYTES = 300;
+/** What a message costs beside its payload. */
+const MESSAGE_BYTES = 512;
 const LARGER_THAN_A_SMALL_QUEUE_BYTES = 1_100;
 const LONGER_THAN_A_RUN_MS = 100_000_000;
 export const TOPICS = ['in/0', 'in/1', 'in/2'];
@@ -108,11 +110,8 @@ function generateBroker(random: Random, auto: boolean): BrokerConfig {
  * for an answer) is disconnected, again and again: a configuration that cannot work, and says so.
  */
 function boundedBroker(broker: BrokerConfig, options: ClientOptions): BrokerConfig {
-  const { receiveMaximum, incomingCapacity, incomingCapacityBytes } = options;
-  const most = Math.min(
-    receiveMaximum + incomingCapacity,
-    Math.floor(incomingCapacityBytes / LARGEST_MESSAGE_BYTES) + 1,
-  );
+  const { receiveMaximum, incomingCapacityBytes } = options;
+  const most = Math.max(receiveMaximum, Math.floor(incomingCapacityBytes / (LARGEST_MESSAGE_BYTES + MESSAGE_BYTES)));
   return { ...broker, window311: Math.min(broker.window311, most) };
 }
 

@@ -50,18 +50,18 @@ export const mutations: readonly Mutation[] = [
     'if (this.#resend !== undefined && hasSlot)',
     'if (this.#resend !== undefined)',
   ),
-  mutation('a PUBREL is not resent', OUTGOING, '[...this.#released.keys()].toReversed()', '[]'),
+  mutation('a PUBREL is not resent', OUTGOING, '[...this.#released].toReversed()', '[]'),
   mutation(
     'PUBRELs are resent in the wrong order',
     OUTGOING,
-    '[...this.#released.keys()].toReversed()',
-    '[...this.#released.keys()]',
+    '[...this.#released].toReversed()',
+    '[...this.#released]',
   ),
   mutation(
     'a publish past PUBREC is published again',
     OUTGOING,
-    '    this.#unanswered.remove(exchange);\n    this.#byId.delete(id);\n',
-    '    this.#byId.delete(id);\n',
+    '    this.#unanswered.remove(exchange);\n    this.#released.push(exchange);\n',
+    '    this.#released.push(exchange);\n',
   ),
   mutation(
     'a publish past PUBREC hangs when the session is lost',
@@ -82,8 +82,8 @@ export const mutations: readonly Mutation[] = [
     edits: [
       {
         file: 'lib/eventloop/session/outgoing.ts',
-        find: '    this.#released.set(id, exchange);\n',
-        replace: '    this.#released.set(id, exchange);\n    this.#ids.release(id);\n',
+        find: '    exchange.isReleased = true;\n',
+        replace: '    exchange.isReleased = true;\n    this.#ids.release(id);\n',
       },
       {
         file: 'lib/eventloop/session/packet-ids.ts',
