@@ -31,7 +31,7 @@ export class Tally {
   }
 
   /** Waits for `count` different messages; gives up when nothing has come for `patienceMs`, for then nothing will. */
-  async complete(count: number, patienceMs = 10_000): Promise<void> {
+  async complete(count: number, patienceMs = 30_000): Promise<void> {
     this.#lastSeenMs = performance.now();
     while (this.size < count && this.silentMs < patienceMs) await new Promise((resolve) => setTimeout(resolve, 20));
     // A repetition can only be seen by those who wait for it.
