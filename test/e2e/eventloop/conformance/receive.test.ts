@@ -142,7 +142,7 @@ test('[MQTT-4.8.0-2 of 3.1.1] what we cannot take any more of ends the connectio
     protocolVersion: 4,
     clean: false,
     receiveMaximum: 1,
-    incomingCapacity: 1,
+    incomingCapacityBytes: 1_024,
     reconnect: { minDelayMs: 1_000, jitter: 'none' },
   });
   loop.onMessage(() => new Promise(() => {}));
@@ -150,7 +150,9 @@ test('[MQTT-4.8.0-2 of 3.1.1] what we cannot take any more of ends the connectio
   // While an answer is due we have to read on, and MQTT 3.1.1 has no Receive Maximum.
   loop.publish('a', 'x', { qos: 1 }).catch(() => {});
   await first.next('publish');
-  for (let messageId = 1; messageId <= 3; messageId++) first.publish({ topic: 'a', qos: 1, messageId });
+  for (let messageId = 1; messageId <= 3; messageId++) {
+    first.publish({ topic: 'a', qos: 1, messageId, payload: Buffer.alloc(600) });
+  }
   await first.closed();
   expect(disconnected).toMatchObject([{ cause: { code: 'MQTT_CONNECTION_LOST' }, willRetryInMs: 1_000 }]);
   await clock.advance(1_000);
