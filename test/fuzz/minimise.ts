@@ -17,7 +17,7 @@ export async function minimise(input: FuzzInput, kind: string): Promise<FuzzInpu
   for (let before = -1; before !== best.bytes.length;) {
     before = best.bytes.length;
     for (let size = best.bytes.length >> 1; size > 0; size >>= 1) {
-      for (let at = 0; at + size <= best.bytes.length;) if (!(await removed(best.bytes, at, size, shows))) at++;
+      for (let at = 0; at + size <= best.bytes.length;) if (!(await removed(best.bytes, at, size, shows))) at += size;
     }
   }
   for (let at = 0; at < best.bytes.length; at++) {

@@ -62,7 +62,7 @@ interface Fields {
 function toEvent(packet: Packet, version: Version, bytes: Buffer): Event {
   const fields = packet as unknown as Fields;
   const type = typeOf[fields.cmd]!;
-  const properties = toProperties(fields.properties ?? {}, bytes);
+  const properties = toProperties(fields.properties ?? {});
   const id = fields.messageId;
   switch (type) {
     case Type.Pingresp:
@@ -87,40 +87,29 @@ function toEvent(packet: Packet, version: Version, bytes: Buffer): Event {
   }
 }
 
-function toProperties(theirs: Record<string, unknown>, bytes: Buffer): Record<string, unknown> {
+function toProperties(theirs: Record<string, unknown>): Record<string, unknown> {
   const properties: Record<string, unknown> = {};
   for (const { name, theirs: theirName, kind, repeats } of propertyRules) {
     const value = theirs[theirName];
     if (value === undefined) continue;
     properties[name] = repeats && kind === 'varint' ? [value].flat() : value;
   }
-  if (properties['userProperties'] !== undefined) {
-    properties['userProperties'] = withLostValues(properties['userProperties'] as UserProperties, bytes);
-  }
   return properties;
 }
 
-type UserProperties = Record<string, string | string[]>;
+type UserProperties = Readonly<Record<string, string | readonly string[]>>;
 
 /**
- * Puts the values back that mqtt-packet loses: of a name with several values it forgets an empty one that comes before the
- * others (fixed, not released).
+ * The event without the values that mqtt-packet may lose: of a user property with several values it forgets an empty one that
+ * comes before the others (fixed, not released). The oracle is compared with all of them.
  */
-function withLostValues(theirs: UserProperties, bytes: Buffer): UserProperties {
-  const restored = Object.assign(Object.create(null) as UserProperties, theirs);
-  for (const [name, value] of Object.entries(theirs)) {
-    const values = [value].flat();
-    const nameBytes = Buffer.from(name);
-    const emptyPair = Buffer.concat([
-      Buffer.from([38, nameBytes.length >> 8, nameBytes.length & 255]),
-      nameBytes,
-      Buffer.alloc(2),
-    ]);
-    const seen = values.filter((each) => each === '').length;
-    let present = 0;
-    for (let at = bytes.indexOf(emptyPair); at >= 0; at = bytes.indexOf(emptyPair, at + 1)) present++;
-    const all = [...Array.from({ length: present - seen }, () => ''), ...values];
-    restored[name] = all.length === 1 ? all[0]! : all;
+export function withoutLostValues(event: Event): Event {
+  const all = event.properties?.['userProperties'] as UserProperties | undefined;
+  if (all === undefined) return event;
+  const userProperties: Record<string, string | readonly string[]> = Object.create(null);
+  for (const [name, value] of Object.entries(all)) {
+    const kept = [value].flat().filter((each) => each !== '');
+    userProperties[name] = kept.length > 1 ? kept : (kept[0] ?? '');
   }
-  return restored;
+  return { ...event, properties: { ...event.properties, userProperties } };
 }
