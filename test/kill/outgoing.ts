@@ -30,6 +30,9 @@ export interface KillResult {
   readonly suppressed: number;
 }
 
+/** More than waits for the witness while it reconnects (README.md). The loop under test has its own, smaller window. */
+const WINDOW = 1_000;
+
 /**
  * A fair broker (README.md). Mosquitto acknowledges first and writes its database later, even with `autosave_on_changes`: what it
  * had acknowledged in between is gone after SIGKILL, whatever a client does. SIGTERM saves, so that is how it is killed.
@@ -66,10 +69,14 @@ export function payloadOf(sequence: number, random: () => number): string {
 export async function killWhilePublishing(run: KillRun): Promise<KillResult> {
   const random = seededRandom(run.seed);
   const messages = traffic(run, random);
-  await using broker = await startBroker(100);
+  await using broker = await startBroker(WINDOW);
   await using proxy = await TcpProxy.start(broker.port);
   const tally = new Tally();
-  const witness = new EventLoop({ ...persistent('witness', run.protocolVersion), url: broker.url });
+  const witness = new EventLoop({
+    ...persistent('witness', run.protocolVersion),
+    url: broker.url,
+    receiveMaximum: WINDOW,
+  });
   witness.onMessage(({ payload }) => tally.seen(Number.parseInt(payload.toString(), 10)));
   await witness.start();
   await witness.subscribe('kill/#', { qos: 2 });
