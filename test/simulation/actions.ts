@@ -212,9 +212,10 @@ export class Actions {
     const promise =
       step.do === 'unsubscribe'
         ? loop.unsubscribe(step.filters)
-        : loop.subscribe(Object.fromEntries(step.filters.map((filter) => [filter, { qos: step.qos }])), {
-            ...(step.timeoutMs === undefined ? {} : { timeoutMs: step.timeoutMs }),
-          });
+        : loop.subscribe(
+            Object.fromEntries(step.filters.map((filter) => [filter, { qos: step.qos }])),
+            step.timeoutMs === undefined ? {} : { timeoutMs: step.timeoutMs },
+          );
     promise.then(
       () => subscriptions.succeeded(operation, step.filters),
       (error: MqttError) => {

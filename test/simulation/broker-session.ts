@@ -93,5 +93,5 @@ export class BrokerSession {
 }
 
 function publishPacket({ topic, qos, payload }: Message, messageId: number, dup: boolean): WirePacket {
-  return { cmd: 'publish', topic, qos, payload, retain: false, dup, ...(qos > 0 ? { messageId } : {}) } as WirePacket;
+  return { cmd: 'publish', topic, qos, payload, retain: false, dup, ...(qos > 0 ? { messageId } : {}) };
 }

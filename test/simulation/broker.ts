@@ -75,12 +75,12 @@ export class ModelBroker implements BrokerEnd {
         packet.subscriptions.forEach(({ topic, qos }, index) => {
           if (granted[index]! < 0x80) session.subscriptions.set(topic, qos);
         });
-        return this.#answer(link, { cmd: 'suback', messageId: packet.messageId!, granted } as WirePacket);
+        return this.#answer(link, { cmd: 'suback', messageId: packet.messageId!, granted });
       }
       case 'unsubscribe': {
         for (const filter of packet.unsubscriptions) session.subscriptions.delete(filter);
         const granted = link.version === 5 ? packet.unsubscriptions.map(() => 0) : [];
-        return this.#answer(link, { cmd: 'unsuback', messageId: packet.messageId!, granted } as WirePacket);
+        return this.#answer(link, { cmd: 'unsuback', messageId: packet.messageId!, granted });
       }
       case 'pingreq':
         return this.#answer(link, { cmd: 'pingresp' });
@@ -117,7 +117,7 @@ export class ModelBroker implements BrokerEnd {
   /** Ends the present connections, with a reason where the protocol has one. */
   kick(reasonCode: number): void {
     for (const link of this.#served.keys()) {
-      if (link.version === 5) link.send({ cmd: 'disconnect', reasonCode } as WirePacket);
+      if (link.version === 5) link.send({ cmd: 'disconnect', reasonCode });
       this.#drop(link);
     }
   }
@@ -133,7 +133,7 @@ export class ModelBroker implements BrokerEnd {
   }
 
   stray(cmd: 'puback' | 'pubrec' | 'pubcomp' | 'pubrel'): void {
-    for (const link of this.#served.keys()) link.send({ cmd, messageId: 65_000 } as WirePacket);
+    for (const link of this.#served.keys()) link.send({ cmd, messageId: 65_000 });
   }
 
   #drop(link: Link): void {
@@ -144,7 +144,7 @@ export class ModelBroker implements BrokerEnd {
   #connect(link: Link, packet: Extract<WirePacket, { cmd: 'connect' }>): void {
     const refusal = this.#refusal(link.version);
     if (refusal !== undefined) {
-      link.send({ cmd: 'connack', sessionPresent: false, ...refusal } as WirePacket);
+      link.send({ cmd: 'connack', sessionPresent: false, ...refusal });
       return link.brokerCloses();
     }
     const { clientId } = packet;
@@ -169,7 +169,7 @@ export class ModelBroker implements BrokerEnd {
         cmd: 'connack',
         sessionPresent: present !== undefined,
         ...(link.version === 5 ? { reasonCode: 0, properties: { ...this.limits } } : { returnCode: 0 }),
-      } as WirePacket,
+      },
       () => {
         for (const again of session.resume()) link.send(again);
         this.#pump(session);
@@ -208,7 +208,7 @@ export class ModelBroker implements BrokerEnd {
     if (packet.qos === 0) return;
     const reasonCode = isRefused ? 0x87 : 0;
     const cmd = packet.qos === 1 ? 'puback' : 'pubrec';
-    this.#answer(link, { cmd, messageId: id, ...(link.version === 5 ? { reasonCode } : {}) } as WirePacket);
+    this.#answer(link, { cmd, messageId: id, ...(link.version === 5 ? { reasonCode } : {}) });
   }
 
   #pubrel(link: Link, session: BrokerSession, id: number): void {
@@ -216,7 +216,7 @@ export class ModelBroker implements BrokerEnd {
     session.received.delete(id);
     if (key !== undefined) this.#observer.released(key);
     const reasonCode = key === undefined && link.version === 5 ? 0x92 : 0;
-    this.#answer(link, { cmd: 'pubcomp', messageId: id, ...(link.version === 5 ? { reasonCode } : {}) } as WirePacket);
+    this.#answer(link, { cmd: 'pubcomp', messageId: id, ...(link.version === 5 ? { reasonCode } : {}) });
   }
 
   #acknowledgement(session: BrokerSession, cmd: 'puback' | 'pubrec' | 'pubcomp', id: number, reasonCode: number): void {

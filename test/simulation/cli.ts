@@ -20,7 +20,7 @@ export async function main(): Promise<void> {
       trace: { type: 'boolean', default: false },
     },
   });
-  if (values.seed !== undefined) process.exitCode = (await one(values.seed, values.trace)) ? 0 : 1;
+  if (values.seed !== undefined) process.exitCode = (await showOne(values.seed, values.trace)) ? 0 : 1;
   else process.exitCode = (await many(Number(values.from), Number(values.seeds), Number(values.workers))) ? 0 : 1;
 }
 
@@ -42,19 +42,19 @@ async function many(from: number, count: number, workers: number): Promise<boole
       `${(total.virtualMs / HOUR_MS).toFixed(1)} virtual hours in ${seconds.toFixed(1)} s (${(total.seeds / seconds).toFixed(0)} seeds a second)`,
   );
   if (failed.length === 0) return true;
-  failed.sort((one, other) => Number(one.seed) - Number(other.seed));
+  failed.sort((first, second) => Number(first.seed) - Number(second.seed));
   for (const invariant of new Set(failed.map(({ failure }) => failure!.invariant))) {
     const reports = failed.filter(({ failure }) => failure!.invariant === invariant);
     print(`\n${reports.length} x ${invariant}`);
     for (const { seed, failure } of reports.slice(0, 5))
       print(`  npm run simulate -- --seed ${seed}    # ${failure!.detail}`);
   }
-  const first = failed.find(({ failure }) => failure!.invariant !== 'nothing hangs');
-  if (first !== undefined) await one(first.seed, false);
+  const shown = failed.find(({ failure }) => failure!.invariant !== 'nothing hangs');
+  if (shown !== undefined) await showOne(shown.seed, false);
   return false;
 }
 
-async function one(seed: string, trace: boolean): Promise<boolean> {
+async function showOne(seed: string, trace: boolean): Promise<boolean> {
   const program = generateProgram(seed);
   const { failure, log } = await simulate(program, true);
   if (failure === undefined) {

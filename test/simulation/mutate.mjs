@@ -1,4 +1,4 @@
-// npm run simulate:mutations: plants each bug of mutations.ts in a compiled copy and shows that the simulation finds it.
+// npm run simulate:mutations: plants each bug of mutations/ in a compiled copy and shows that the simulation finds it.
 //   --only TEXT   those whose name contains it      --seeds N   as many seeds as a bug may survive
 import { cpSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -12,7 +12,7 @@ const { values } = parseArgs({
 });
 const target = compile();
 const load = (name) => import(pathToFileURL(join(target, `test/simulation/${name}.js`)));
-const { mutations } = await load('mutations');
+const { mutations } = await load('mutations/index');
 const { runSeeds, seedsFrom } = await load('pool');
 
 const chosen = mutations.filter(({ name }) => name.includes(values.only));

@@ -39,6 +39,7 @@ export async function runSeeds(
             goesOn;
           end();
         }, HANGS_AFTER_MS);
+        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread is no window
         worker.postMessage(value);
       };
       worker.on('error', reject);

@@ -50,6 +50,8 @@ test.each([4, 5] as const)(
     const { broker, clock, second } = await subscribed(protocolVersion);
     second.connack(protocolVersion === 5 ? { reasonCode: 0x88 } : { returnCode: 3 });
     await clock.advance(RETRY_MS);
-    await (await broker.acceptConnected({ sessionPresent: true })).nothing(clock);
+    const third = await broker.acceptConnected({ sessionPresent: true });
+    await third.nothing(clock);
+    expect(third.received.map(({ cmd }) => cmd)).toEqual(['connect']);
   },
 );

@@ -126,10 +126,13 @@ export class PublishOracle {
     }
   }
 
-  /** @param resumed on this connection the broker has said that it kept the session */
+  /** The client writes it. @returns undefined for a publish that nobody made */
   written(key: string, dup: boolean): PublishRecord | undefined {
     const record = this.records.get(key);
-    if (record === undefined) return void this.#report('only what was asked for', `a publish ${key} that nobody made`);
+    if (record === undefined) {
+      this.#report('only what was asked for', `a publish ${key} that nobody made`);
+      return undefined;
+    }
     record.writes++;
     if (record.notSent) this.#report('failures tell what was sent', `${key} is written after it failed as "not-sent"`);
     if (record.outcome === 'succeeded')

@@ -1,4 +1,3 @@
-import type { Packet } from 'mqtt-packet';
 import { ProtocolChecker } from '../../../lib/testing/protocol-checker.js';
 import type { ReceivedPacket } from '../../../lib/testing/packets.js';
 import type { Link } from '../network.js';
@@ -152,7 +151,7 @@ export class WireOracle {
   received(packet: WirePacket): void {
     // What comes after its DISCONNECT the client reads only to close in order.
     if (this.#last === 'disconnect') return;
-    this.#checker.sent(encode(packet as Packet, this.#link.version));
+    this.#checker.sent(encode(packet, this.#link.version));
     const id = packet.messageId!;
     const record = this.#unacknowledged.get(id);
     switch (packet.cmd) {
