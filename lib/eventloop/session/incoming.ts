@@ -53,7 +53,7 @@ export class IncomingMessages implements MessageOwner {
   /** Received on this connection and not acknowledged, in order of receipt. */
   readonly #ledger = new LinkedList<ReceivedMessage>();
   #ledgerBytes = 0;
-  /** Of the ledger: handed to the handlers. The rest is held. */
+  /** Of the ledger: with the application. Those that only wait behind an earlier one must not hold that one up. */
   #handedOver = 0;
   readonly #held = new HeldMessages();
   /** QoS 2 packet identifiers between PUBLISH and PUBREL [MQTT-4.3.3-10]; the message until its PUBREC is decided. */
@@ -180,6 +180,7 @@ export class IncomingMessages implements MessageOwner {
     }
     if (message.qos === 0 || message.reasonCode !== undefined) return false;
     message.reasonCode = this.#version === 5 ? reasonCode : 0;
+    if (message.inLedger) this.#handedOver--;
     // Refused with PUBREC, its identifier is free at once [MQTT-4.3.3-9].
     if (message.qos === 2 && message.reasonCode >= REFUSED && this.#unreleased.get(message.id) === message) {
       this.#unreleased.delete(message.id);
@@ -250,7 +251,7 @@ export class IncomingMessages implements MessageOwner {
     if (message.epoch !== this.#epoch) this.#quotaUsed++;
     message.epoch = this.#epoch;
     this.#enter(message);
-    this.#handedOver++;
+    if (message.reasonCode === undefined) this.#handedOver++;
     this.#releaseReady();
   }
 
@@ -265,7 +266,6 @@ export class IncomingMessages implements MessageOwner {
     for (let message = this.#ledger.head; message?.reasonCode !== undefined; message = this.#ledger.head) {
       this.#ledger.remove(message);
       message.inLedger = false;
-      this.#handedOver--;
       this.#ledgerBytes -= message.payload.length;
       if (message.qos === 1 || message.reasonCode >= REFUSED) this.#quotaUsed--;
       else this.#unreleased.set(message.id, message.remnant());

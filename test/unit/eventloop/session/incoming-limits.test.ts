@@ -1,4 +1,5 @@
 import type { MessageDroppedEvent } from 'nestjs-rumqtt/eventloop';
+import type { ScriptedConnection } from 'nestjs-rumqtt/testing';
 import { expect, test } from 'vitest';
 import { scriptedLoop } from '../../../fixtures/scripted-loop.js';
 
@@ -233,3 +234,49 @@ test.each([4, 5] as const)(
     expect(await connection.next('puback')).toMatchObject({ messageId: 2 });
   },
 );
+
+test('MQTT 3.1.1: what waits behind a held message does not hold it up', async () => {
+  const { loop, broker, clock, connect } = scriptedLoop({
+    protocolVersion: 4,
+    clean: false,
+    receiveMaximum: 2,
+    reconnect: { factor: 1, jitter: 'none' },
+  });
+  const finish: Record<string, () => void> = {};
+  const begun: string[] = [];
+  loop.onMessage(({ payload }) => {
+    begun.push(payload.toString());
+    return new Promise<void>((resolve) => (finish[payload.toString()] = resolve));
+  });
+  const send = (to: ScriptedConnection, dup: boolean): void => {
+    for (const [id, qos] of [1, 2, 2].entries()) {
+      to.publish({ topic: 'in', payload: `${id + 1}`, qos: qos as 1 | 2, messageId: id + 1, dup });
+    }
+  };
+  const first = await connect();
+  // Reading cannot stop while this waits for its answer.
+  const published = loop.publish('out', '', { qos: 1 });
+  await first.next('publish');
+  send(first, false);
+  await clock.settle();
+  expect(begun).toEqual(['1', '2']);
+  finish['2']!();
+  await clock.settle();
+  expect(begun).toEqual(['1', '2', '3']);
+  first.cut();
+  await clock.advance(1_000);
+
+  const second = await broker.acceptConnected({ sessionPresent: true });
+  const resent = await second.next('publish');
+  send(second, true);
+  await clock.settle();
+  finish['3']!();
+  finish['1']!();
+  await clock.settle();
+  expect(begun).toEqual(['1', '2', '3', '1']);
+  finish['1']!();
+  expect(await second.next('puback')).toMatchObject({ messageId: 1 });
+  for (const id of [2, 3]) expect(await second.next('pubrec')).toMatchObject({ messageId: id });
+  second.puback(resent);
+  await published;
+});
