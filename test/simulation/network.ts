@@ -84,6 +84,8 @@ export class Link {
   readonly #downPackets: { readonly packet: WirePacket; readonly end: number }[] = [];
   #downSent = 0;
   #handedOver = 0;
+  /** For life: nothing drains the buffer of a dead link. */
+  readonly #sendBufferBytes: number;
   #completeWrite: (() => void) | undefined;
 
   constructor(
@@ -109,6 +111,7 @@ export class Link {
       cut: (how) => this.break(how),
     });
     this.#weather = weather;
+    this.#sendBufferBytes = weather().sendBufferBytes;
   }
 
   readonly #weather: () => Weather;
@@ -141,7 +144,7 @@ export class Link {
     const complete = this.#completeWrite;
     // The kernel of a client that hears nothing does not know that the far end is gone.
     const isRefused = this.up.isClosed && (this.silentSinceMs === undefined || !this.isOpenAtClient);
-    if (complete === undefined || (!isRefused && this.up.unreadBytes > this.#weather().sendBufferBytes)) return;
+    if (complete === undefined || (!isRefused && this.up.unreadBytes > this.#sendBufferBytes)) return;
     this.#completeWrite = undefined;
     complete();
   }

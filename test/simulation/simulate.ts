@@ -62,7 +62,7 @@ class Run {
     clock.schedule(lastMs + 100, () => this.#heal());
     await clock.settle();
     await this.#until(() => clock.nowMs >= lastMs + 100, lastMs + 100);
-    await this.#until(() => this.#isAtRest(), clock.nowMs + REST_MS + this.#throttledMs());
+    await this.#until(() => this.#isAtRest(), clock.nowMs + REST_MS + this.#throttledMs() + this.#handlingMs());
     this.#expectRest();
     this.#finish();
     await clock.settle();
@@ -98,6 +98,11 @@ class Run {
     const { throttle } = this.#world;
     // A publish may be sent on two connections, and its PUBREL again.
     return throttle.spacingMs(LARGEST_PACKET_BYTES) * (3 * this.#world.publishes.records.size + 20);
+  }
+
+  #handlingMs(): number {
+    // One after the other, and some of them again.
+    return 3 * this.#world.messages.count * this.#program.handlers.takesMs[1];
   }
 
   #isAtRest(): boolean {

@@ -175,7 +175,7 @@ export class WireOracle {
       case 'pubrec':
         this.#pubrecs.add(id);
         if ((packet.reasonCode ?? 0) >= 0x80) this.#refused(id, record);
-        else if (!this.#memory.releases.has(id)) this.#memory.releases.set(id, this.#memory.pubrecs++);
+        else if (record?.qos === 2 && !this.#memory.releases.has(id)) this.#memory.releases.set(id, this.#memory.pubrecs++);
         return;
       case 'puback':
         if ((packet.reasonCode ?? 0) >= 0x80) return this.#refused(id, record);
