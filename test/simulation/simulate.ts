@@ -150,7 +150,8 @@ class Run {
       });
     }
     if (!isClosed) this.#actions.close(60_000, false);
-    this.#mustDrain = !isClosed && this.#program.options.throttle === undefined;
+    const { throttle, reconnect } = this.#program.options;
+    this.#mustDrain = !isClosed && throttle === undefined && reconnect.policy !== 'never';
   }
 
   #mustDrain = false;

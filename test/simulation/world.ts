@@ -89,7 +89,9 @@ export class World implements Observer {
     });
     loop.on('disconnected', (event) => {
       this.note(`event disconnected, again in ${event.willRetryInMs ?? 'no'} ms: ${event.cause.message}`);
-      connections.disconnected(event, this.network.current);
+      const link = this.network.current;
+      connections.disconnected(event, link);
+      if (link !== undefined) this.wire(link).isOver = true;
     });
     loop.on('closed', () => {
       this.note('event closed');

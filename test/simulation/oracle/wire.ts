@@ -35,6 +35,8 @@ export interface WireListeners {
 export class WireOracle {
   sessionPresent = false;
   isAccepted = false;
+  /** The client is done with it: what it still reads it reads only to close in order. */
+  isOver = false;
   readonly #link: Link;
   readonly #options: ClientOptions;
   readonly #listeners: WireListeners;
@@ -149,8 +151,7 @@ export class WireOracle {
   }
 
   received(packet: WirePacket): void {
-    // What comes after its DISCONNECT the client reads only to close in order.
-    if (this.#last === 'disconnect') return;
+    if (this.isOver || this.#last === 'disconnect') return;
     this.#checker.sent(encode(packet, this.#link.version));
     const id = packet.messageId!;
     const record = this.#unacknowledged.get(id);
@@ -175,7 +176,8 @@ export class WireOracle {
       case 'pubrec':
         this.#pubrecs.add(id);
         if ((packet.reasonCode ?? 0) >= 0x80) this.#refused(id, record);
-        else if (record?.qos === 2 && !this.#memory.releases.has(id)) this.#memory.releases.set(id, this.#memory.pubrecs++);
+        else if (record?.qos === 2 && !this.#memory.releases.has(id))
+          this.#memory.releases.set(id, this.#memory.pubrecs++);
         return;
       case 'puback':
         if ((packet.reasonCode ?? 0) >= 0x80) return this.#refused(id, record);
