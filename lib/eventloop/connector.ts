@@ -104,7 +104,7 @@ export class Connector {
           .catch((error: MqttError) => abandon(connection, error, stop));
         if (connack.reasonCode === 0) {
           if (connack.sessionPresent && clean) throw unwantedSession(connection);
-          await accept(connection, connack, authenticator, signal);
+          await accept(connack, authenticator, signal).catch((error: MqttError) => abandon(connection, error, stop));
           const negotiated = negotiate(options, version, server.label, clientId, connack);
           return { connection, negotiated, isSessionInDoubt };
         }
@@ -157,22 +157,16 @@ async function abandon(connection: Connection, error: MqttError, stop: AbortSign
 
 /** Lets the user's authentication judge the server that has accepted us. */
 async function accept(
-  connection: Connection,
   { properties }: Connack,
   authenticator: Authenticator | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  try {
-    if (authenticator === undefined) {
-      if ((properties.authenticationMethod ?? properties.authenticationData) === undefined) return;
-      throw new MqttProtocolError('CONNACK with an authentication that nobody asked for [MQTT-4.12.0-6]');
-    }
-    authenticator.assertMethod(properties);
-    await untilAborted(authenticator.verify(properties), signal);
-  } catch (error) {
-    connection.fail(error as MqttError);
-    throw error;
+  if (authenticator === undefined) {
+    if ((properties.authenticationMethod ?? properties.authenticationData) === undefined) return;
+    throw new MqttProtocolError('CONNACK with an authentication that nobody asked for [MQTT-4.12.0-6]');
   }
+  authenticator.assertMethod(properties);
+  await untilAborted(authenticator.verify(properties), signal);
 }
 
 function refusal(server: Server, { reasonCode, properties }: Connack): MqttConnectionRefusedError {

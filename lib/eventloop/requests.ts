@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock } from './clock.js';
 import type { Driver } from './driver.js';
 import { encodePublishProperties, assertUserProperties, asBuffer, isInteger } from './codec/encoder.js';
@@ -66,15 +67,16 @@ export class Requests {
     filter: string | Readonly<Record<string, SubscribeOptions>>,
     options: SubscribeRequestOptions,
   ): Promise<SubscribeResult> {
+    assertOperationOptions(options);
     return this.#offerSubscription(subscribeRequest(filter, options), options);
   }
 
   unsubscribe(filters: string | readonly string[], options: OperationOptions): Promise<void> {
+    assertOperationOptions(options);
     return this.#offerSubscription(unsubscribeRequest(filters), options);
   }
 
   #offerSubscription<R>(exchange: SubscriptionExchange & Operation<R>, options: OperationOptions): Promise<R> {
-    assertOperationOptions(options);
     this.#limit(exchange, options, () => this.#session.subscriptions.withdraw(exchange));
     this.#offer(exchange, () => this.#session.subscriptions.offer(exchange));
     return exchange.completed;
@@ -94,6 +96,8 @@ export class Requests {
 
   #limit<R>(operation: Operation<R>, options: OperationOptions, withdraw: () => void): void {
     if (options.signal === undefined && options.timeoutMs === undefined) return;
+    // One signal for many publishes is no leak: each takes its listener back when it settles.
+    if (options.signal !== undefined) setMaxListeners(0, options.signal);
     operation.limit(options, this.#clock, withdraw);
   }
 }
@@ -189,7 +193,10 @@ export function unsubscribeRequest(filters: string | readonly string[]): Unsubsc
 }
 
 /** @throws MqttArgumentError naming field, value and cure */
-function assertOperationOptions({ signal, timeoutMs }: OperationOptions): void {
+function assertOperationOptions(options: OperationOptions): void {
+  if (typeof options !== 'object' || options === null)
+    throw new MqttArgumentError('options', options, 'an object; leave it out for the defaults');
+  const { signal, timeoutMs } = options;
   if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs > 0)) {
     throw new MqttArgumentError('timeoutMs', timeoutMs, 'a positive number of milliseconds; leave it out for no limit');
   }

@@ -36,6 +36,8 @@ export class OutgoingPublishes {
   /** The first unanswered publish that this connection has not seen; a resend is pending while there is one. */
   #resend: PublishExchange | undefined;
   #releasesToResend: PublishExchange[] = [];
+  /** Of QoS 2 publishes given up in a kept session: the broker may still hold the message under this identifier [MQTT-4.3.3-2]. */
+  #withheldIds: number[] = [];
   #epoch = 0;
   #inflight = 0;
   #negotiated!: Negotiated;
@@ -88,6 +90,7 @@ export class OutgoingPublishes {
       if (exchange.settled) this.#unanswered.remove(exchange);
     }
     this.#byId.clear();
+    for (const id of this.#withheldIds.splice(0)) this.#ids.release(id);
     for (let exchange = this.#released.shift(); exchange !== undefined; exchange = this.#released.shift()) {
       this.#ids.release(exchange.id);
       exchange.isReleased = false;
@@ -124,7 +127,7 @@ export class OutgoingPublishes {
     if (error === undefined) return false;
     if (exchange === this.#resend) {
       this.#resend = exchange.next;
-      this.#close(exchange);
+      this.#giveUp(exchange);
     } else this.queue.shift();
     exchange.fail(error);
     return true;
@@ -221,6 +224,13 @@ export class OutgoingPublishes {
     this.#unanswered.remove(exchange);
     this.#byId.delete(exchange.id);
     this.#ids.release(exchange.id);
+  }
+
+  #giveUp(exchange: PublishExchange): void {
+    if (exchange.qos !== 2 || exchange.id === 0) return this.#close(exchange);
+    this.#unanswered.remove(exchange);
+    this.#byId.delete(exchange.id);
+    this.#withheldIds.push(exchange.id);
   }
 }
 

@@ -160,6 +160,18 @@ describe('subscribe and unsubscribe', () => {
   });
 });
 
+test('options that are no object are refused by every operation', async () => {
+  const { loop } = scriptedLoop();
+  for (const options of [null, 5, 'qos 1'] as unknown as undefined[]) {
+    const refused = refusal('options', 'an object; leave it out');
+    await expect(loop.publish('a', 'x', options)).rejects.toEqual(refused);
+    await expect(loop.enqueue('a', 'x', options)).rejects.toEqual(refused);
+    expect(() => loop.tryEnqueue('a', 'x', options)).toThrow(refused);
+    await expect(loop.subscribe('a', options)).rejects.toEqual(refused);
+    await expect(loop.unsubscribe('a', options)).rejects.toEqual(refused);
+  }
+});
+
 test('the value is in the error, shortened, and a handler that is none is refused', () => {
   const loop = new EventLoop();
   expect(() => loop.tryEnqueue(`${'long'.repeat(100)}#`, 'x')).toThrow(/^invalid topic: "(long){20}…"; expected/);

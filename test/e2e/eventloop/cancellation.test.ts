@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import type { EventLoop, OperationOptions } from 'nestjs-rumqtt/eventloop';
 import type { ScriptedConnection } from 'nestjs-rumqtt/testing';
 import { describe, expect, test } from 'vitest';
@@ -227,3 +228,19 @@ async function again(
   await clock.advance(2_000);
   return broker.acceptConnected({ sessionPresent });
 }
+
+test('one signal serves any number of operations: no listener warning, and none is left behind', async () => {
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error): void => void warnings.push(warning);
+  process.on('warning', onWarning);
+  const { signal } = new AbortController();
+  const { loop, connect, clock } = scriptedLoop();
+  const publishes = Array.from({ length: 50 }, () => loop.publish('a', 'x', { qos: 0, signal }));
+  expect(getEventListeners(signal, 'abort')).toHaveLength(50);
+  await connect();
+  await Promise.all(publishes);
+  await clock.settle();
+  expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+  process.off('warning', onWarning);
+  expect(warnings).toEqual([]);
+});

@@ -108,6 +108,21 @@ test('[MQTT-4.12.0-6] AUTH from a server that was not asked ends the connection 
   expect(disconnected[0]?.cause).toBeInstanceOf(MqttProtocolError);
 });
 
+test('a loop that is closed while it judges the server says goodbye: the server must not publish the will', async () => {
+  const { authentication } = challengeResponse();
+  const { loop, broker, clock } = scriptedLoop({
+    authentication: { ...authentication, verify: () => new Promise<void>(() => {}) },
+  });
+  const started = loop.start().catch((error: unknown) => error);
+  const connection = await broker.accept();
+  await connection.connect();
+  connection.connack({ properties: { authenticationMethod: 'HMAC' } });
+  await clock.settle();
+  await loop.shutdown({ drainTimeoutMs: 0 });
+  expect(await connection.next('disconnect')).toMatchObject({ reasonCode: 0 });
+  expect(await started).toMatchObject({ code: 'MQTT_CLOSED' });
+});
+
 test('authentication never falls back to MQTT 3.1.1', async () => {
   const { authentication } = challengeResponse();
   const { loop, broker } = scriptedLoop({ authentication, protocolVersion: 'auto' });

@@ -117,6 +117,34 @@ test('U1: 65 535 ids are handed out once each, and used ones are skipped when th
   expect(kept.settled).toBe(false);
 });
 
+/** Sends and completes QoS 1 publishes until every identifier that is free has been used. */
+function useEveryId(it: SessionHarness): Set<number> {
+  const ids = new Set<number>();
+  for (let n = 1; n <= 65_535; n++) {
+    const exchange = it.publish('x', { qos: 1 });
+    it.flush();
+    ids.add(exchange.id);
+    it.session.acknowledgement(Puback, exchange.id, 0, undefined);
+  }
+  return ids;
+}
+
+test('a QoS 2 publish that a lowered limit ends keeps its id while the broker has the session, and no longer [MQTT-4.3.3-2]', () => {
+  const it = new SessionHarness().connected();
+  const exchange = it.publish('two', { qos: 2 });
+  expect(it.sent()).toEqual(['publish 1 two']);
+  it.disconnected().connected({ sessionPresent: true, properties: { maximumQos: 1 } });
+  expect(it.sent()).toEqual([]);
+  expect(exchange.settled).toBe(true);
+  expect(it.session.isDrained).toBe(true);
+  expect(useEveryId(it).has(1)).toBe(false);
+
+  it.disconnected().connected({ sessionPresent: true });
+  expect(useEveryId(it).has(1)).toBe(false);
+  it.disconnected().connected();
+  expect(useEveryId(it).has(1)).toBe(true);
+});
+
 test('U3: QoS 0, 1 and 2 come in: PUBACK 2 and PUBREC 3 leave, and only the QoS 2 id is remembered', () => {
   const it = new SessionHarness().connected();
   receive(it, 0, 0);
