@@ -15,7 +15,7 @@ import {
 } from './connection-errors.js';
 import { MqttError } from './errors.js';
 import { negotiate, type Negotiated } from './negotiated.js';
-import type { Dial } from './network/dial.js';
+import type { Dial, DialContext } from './network/dial.js';
 import type { ResolvedOptions, Server } from './options.js';
 
 const UNSUPPORTED_PROTOCOL_VERSION = 0x84;
@@ -87,7 +87,7 @@ export class Connector {
           version,
         );
         step = 'opening the network connection';
-        const stream = await this.#open(server, signal);
+        const stream = await this.#open(server, signal, { options, step: (name) => (step = name) });
         step = 'waiting for CONNACK';
         const connection = new Connection(
           stream,
@@ -132,9 +132,9 @@ export class Connector {
   }
 
   /** A dial that ignores its signal must not outlive the attempt. */
-  #open(server: Server, signal: AbortSignal): Promise<Duplex> {
+  #open(server: Server, signal: AbortSignal, context: DialContext): Promise<Duplex> {
     signal.throwIfAborted();
-    const dialled = this.#dial(server, signal);
+    const dialled = this.#dial(server, signal, context);
     const closeLate = (): void => void dialled.then((stream) => stream.on('error', () => {}).destroy()).catch(() => {});
     return untilAborted(dialled, signal).catch((error: unknown) => {
       closeLate();

@@ -24,7 +24,8 @@ export type { ShutdownOptions, ShutdownResult } from './shutdown.js';
 export * from './events.js';
 export * from './messages.js';
 export type { Negotiated } from './negotiated.js';
-export type { Dial } from './network/dial.js';
+export type { Dial, DialContext } from './network/dial.js';
+export type { ConnectHook, ConnectTarget } from './network/network-options.js';
 export type {
   AcknowledgeMode,
   EventLoopOptions,

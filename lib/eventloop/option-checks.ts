@@ -37,6 +37,11 @@ export class OptionChecks {
     return fallback;
   }
 
+  callback<T extends (...args: never[]) => unknown>(option: string, value: T | undefined): T | undefined {
+    if (value !== undefined && typeof value !== 'function') this.report(option, value, 'a function');
+    return value;
+  }
+
   /** Runs a check that throws {@link MqttArgumentError}. */
   argument(check: () => void): void {
     try {

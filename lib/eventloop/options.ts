@@ -2,6 +2,7 @@ import type { Authentication } from './credentials/authentication.js';
 import type { Credentials, CredentialsProvider } from './credentials/credentials.js';
 import type { MqttError } from './errors.js';
 import type { PublishProperties, QoS, UserProperties } from './messages.js';
+import type { ConnectHook, ConnectTarget } from './network/network-options.js';
 
 /** What happens to a publish when the request queue is full. @publicApi */
 export type OverflowPolicy =
@@ -89,7 +90,10 @@ export interface ThrottleOptions {
  * @publicApi
  */
 export interface EventLoopOptions {
-  /** `mqtt://host:port`, or a list that is tried in turn. User information in a URL is used as credentials. Default `mqtt://localhost:1883`. */
+  /**
+   * `mqtt://host:port` or `unix:/path`, or a list that is tried in turn. User information in a URL is used as credentials.
+   * Default `mqtt://localhost:1883`.
+   */
   readonly url?: string | readonly string[] | undefined;
   /** `auto`: 5, then 3.1.1 when the server refuses the version. 4 is MQTT 3.1.1. Default `auto`. */
   readonly protocolVersion?: 'auto' | 5 | 4 | undefined;
@@ -103,6 +107,8 @@ export interface EventLoopOptions {
   readonly keepAliveSeconds?: number | undefined;
   /** How long a PINGRESP may take, 1 to 3 600 000. Default: the smaller of 30 000 and half the keep alive. */
   readonly pingTimeoutMs?: number | undefined;
+  /** Opens the byte stream under the connection in place of TCP and Unix sockets. */
+  readonly connect?: ConnectHook | undefined;
   /** One deadline over credentials, DNS, CONNECT and CONNACK, 1 to 3 600 000. Default 10 000. */
   readonly connectTimeoutMs?: number | undefined;
   /** User name and password, or a function that is asked for them before every attempt. */
@@ -150,13 +156,11 @@ export interface EventLoopOptions {
 }
 
 /** A server to try. @internal */
-export interface Server {
-  readonly host: string;
-  readonly port: number;
-  /** For people: scheme, host and port, never user information. */
+export type Server = ConnectTarget & {
+  /** For people: scheme, host, port and path, never user information or a query. */
   readonly label: string;
   readonly credentials: Credentials | undefined;
-}
+};
 
 /** Options with every default filled in, frozen. @internal */
 export interface ResolvedOptions {
@@ -167,6 +171,7 @@ export interface ResolvedOptions {
   readonly sessionExpirySeconds: number;
   readonly keepAliveSeconds: number;
   readonly pingTimeoutMs: number | undefined;
+  readonly connect: ConnectHook | undefined;
   readonly connectTimeoutMs: number;
   readonly credentials: Credentials | CredentialsProvider | undefined;
   readonly authentication: Authentication | undefined;

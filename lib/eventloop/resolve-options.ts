@@ -28,6 +28,7 @@ const KNOWN = [
   'sessionExpirySeconds',
   'keepAliveSeconds',
   'pingTimeoutMs',
+  'connect',
   'connectTimeoutMs',
   'credentials',
   'authentication',
@@ -86,6 +87,7 @@ export function resolveOptions(options: EventLoopOptions): ResolvedOptions {
       options.pingTimeoutMs === undefined
         ? undefined
         : checks.number('pingTimeoutMs', options.pingTimeoutMs, 1, HOUR_MS, 1),
+    connect: checks.callback('connect', options.connect),
     connectTimeoutMs: checks.number('connectTimeoutMs', options.connectTimeoutMs, 1, HOUR_MS, 10_000),
     credentials: resolveCredentialsOption(options.credentials, checks),
     authentication: resolveAuthentication(options, checks),

@@ -55,7 +55,7 @@ export class ServerList {
   #moveOn(serverReference: string | undefined): void {
     const wasRedirected = this.#redirected !== undefined;
     const mayFollow = this.#follows && serverReference !== undefined && this.#redirections < MOST_REDIRECTIONS;
-    this.#redirected = mayFollow ? parseServerReference(serverReference, this.current.credentials) : undefined;
+    this.#redirected = mayFollow ? parseServerReference(serverReference, this.current) : undefined;
     if (this.#redirected !== undefined) this.#redirections++;
     // Where we were sent is not in the list: the list goes on where it was left.
     else if (!wasRedirected || this.#servers.length === 1) this.#next++;

@@ -2,8 +2,10 @@ import type { Credentials } from './credentials/credentials.js';
 import type { OptionChecks } from './option-checks.js';
 import type { Server } from './options.js';
 
-const DEFAULT_PORT = 1883;
-const EXPECTED = 'mqtt://host[:port], user information optional';
+const DEFAULT_PORTS = { mqtt: 1883, mqtts: 8883, ws: 80, wss: 443 } as const;
+const EXPECTED = 'mqtt://host[:port], user information optional, or unix:/path';
+/** What an address of a Unix socket can hold on Linux, less its terminating zero. */
+const LONGEST_SOCKET_PATH_BYTES = 107;
 
 /** Reads the `url` option; what is wrong is reported without repeating user information. @internal */
 export function parseServers(url: unknown, checks: OptionChecks): readonly Server[] {
@@ -22,12 +24,10 @@ function parseServer(option: string, url: unknown, checks: OptionChecks): Server
     return undefined;
   }
   const parsed = new URL(url);
-  if (parsed.protocol !== 'mqtt:') {
-    checks.report(
-      option,
-      withoutSecrets(url),
-      `${EXPECTED}; TLS, WebSocket and Unix sockets are not available in this version`,
-    );
+  const scheme = parsed.protocol.slice(0, -1);
+  if (scheme === 'unix') return parseUnix(option, parsed, checks);
+  if (scheme !== 'mqtt') {
+    checks.report(option, withoutSecrets(url), `${EXPECTED}; TLS and WebSocket are not available in this version`);
     return undefined;
   }
   const extra = parsed.search || parsed.hash || (parsed.pathname === '/' ? '' : parsed.pathname);
@@ -35,53 +35,88 @@ function parseServer(option: string, url: unknown, checks: OptionChecks): Server
     checks.report(option, withoutSecrets(url), `${EXPECTED}, and nothing behind it: options have names of their own`);
     return undefined;
   }
-  return server(parsed.hostname, parsed.port, userInformation(option, parsed, checks));
+  return networkServer(scheme, parsed, userInformation(option, parsed, checks));
 }
 
-function server(hostname: string, portText: string, credentials: Credentials | undefined): Server {
-  const port = portText === '' ? DEFAULT_PORT : Number(portText);
-  return Object.freeze({
-    // An IPv6 address stands in brackets in a URL and without them elsewhere.
-    host: hostname.replace(/^\[(.*)\]$/, '$1'),
-    port,
-    label: `mqtt://${hostname}:${port}`,
-    credentials,
-  });
+/** @param path of a WebSocket */
+function networkServer(
+  scheme: Exclude<Server['scheme'], 'unix'>,
+  { hostname, port: portText }: URL,
+  credentials: Credentials | undefined,
+  path = '/',
+): Server {
+  const port = portText === '' ? DEFAULT_PORTS[scheme] : Number(portText);
+  // An IPv6 address stands in brackets in a URL and without them elsewhere.
+  const host = hostname.replace(/^\[(.*)\]$/, '$1');
+  const label = `${scheme}://${hostname}:${port}`;
+  if (scheme === 'mqtt' || scheme === 'mqtts') return Object.freeze({ scheme, host, port, label, credentials });
+  return Object.freeze({ scheme, host, port, path, label: `${label}${path}`, credentials });
 }
 
-function userInformation(option: string, { username, password }: URL, checks: OptionChecks): Credentials | undefined {
-  if (username === '' && password === '') return undefined;
-  try {
-    return hidden({
-      ...(username === '' ? {} : { username: decodeURIComponent(username) }),
-      ...(password === '' ? {} : { password: decodeURIComponent(password) }),
-    });
-  } catch {
+/** `unix:/run/broker.sock` or `unix:///run/broker.sock`. */
+function parseUnix(
+  option: string,
+  { host, pathname, search, hash, href }: URL,
+  checks: OptionChecks,
+): Server | undefined {
+  const path = unescaped(pathname);
+  const isPath = path !== undefined && path.startsWith('/') && path.length > 1 && !path.includes('\0');
+  if (host !== '' || search !== '' || hash !== '' || !isPath || Buffer.byteLength(path) > LONGEST_SOCKET_PATH_BYTES) {
+    checks.report(
+      option,
+      withoutSecrets(href),
+      `unix:/path with an absolute path of at most ${LONGEST_SOCKET_PATH_BYTES} bytes, and nothing else`,
+    );
+    return undefined;
+  }
+  return Object.freeze({ scheme: 'unix', path, label: `unix:${path}`, credentials: undefined });
+}
+
+function userInformation(option: string, parsed: URL, checks: OptionChecks): Credentials | undefined {
+  if (parsed.username === '' && parsed.password === '') return undefined;
+  const username = unescaped(parsed.username);
+  const password = unescaped(parsed.password);
+  if (username === undefined || password === undefined) {
     checks.report(option, '…', 'percent-encoded user information');
+    return undefined;
+  }
+  return hidden({ ...(username === '' ? {} : { username }), ...(password === '' ? {} : { password }) });
+}
+
+function unescaped(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
     return undefined;
   }
 }
 
 /**
  * The first usable entry of a Server Reference: host names or addresses with optional ports, separated by spaces (section 4.11).
+ * It is reached as the server was that refers to it, so that TLS is never lost on the way.
  *
  * @internal
  */
-export function parseServerReference(reference: string, credentials: Credentials | undefined): Server | undefined {
+export function parseServerReference(reference: string, from: Server): Server | undefined {
+  if (from.scheme === 'unix') return undefined;
   for (const entry of reference.split(' ')) {
     const url = `mqtt://${entry}`;
     if (entry === '' || !URL.canParse(url)) continue;
-    const { hostname, host, port } = new URL(url);
+    const parsed = new URL(url);
     // Nothing but host and port: a server must not slip user information into our logs.
-    if (host === entry) return server(hostname, port, credentials);
+    if (parsed.host === entry)
+      return networkServer(from.scheme, parsed, from.credentials, 'path' in from ? from.path : undefined);
   }
   return undefined;
 }
 
-/** The same credentials, which `inspect`, `JSON.stringify` and loggers see nothing of. @internal */
-export function hidden(credentials: Credentials): Credentials {
-  const properties = Object.entries(credentials).map(([name, value]) => [name, { value, enumerable: false }]);
-  return Object.freeze(Object.defineProperties({}, Object.fromEntries(properties)) as Credentials);
+/** The same object, which `inspect`, `JSON.stringify` and loggers see nothing of. @internal */
+export function hidden<T extends object>(secrets: T): T {
+  const properties = Object.entries(secrets).map(([name, value]) => [
+    name,
+    { value: value as unknown, enumerable: false },
+  ]);
+  return Object.freeze(Object.defineProperties({}, Object.fromEntries(properties) as PropertyDescriptorMap) as T);
 }
 
 /** Passwords stand before an "@", tokens behind "?" and "#", also where the rest is no URL. */

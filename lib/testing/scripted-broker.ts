@@ -1,7 +1,7 @@
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer, type AddressInfo, type Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Dial } from '../eventloop/network/dial.js';
+import type { Server } from '../eventloop/options.js';
 import { AutoResponder, type ServeOptions } from './auto-responder.js';
 import { Mailbox } from './mailbox.js';
 import { MemorySocket } from './memory-socket.js';
@@ -53,14 +53,14 @@ export class ScriptedBroker {
   readonly #streams = new Set<Duplex>();
   #outage: Error | undefined;
   #responder: AutoResponder | undefined;
-  #server: Server | undefined;
+  #server: NetServer | undefined;
 
   constructor(options: ScriptedBrokerOptions = {}) {
     this.#options = options;
   }
 
   /** Give it to the event loop: connections then stay inside the process. */
-  readonly dial: Dial = async (server, signal) => {
+  readonly dial = async (server: Pick<Server, 'label'>, signal: AbortSignal): Promise<Duplex> => {
     this.dialled.push(server.label);
     await nextTurn();
     signal.throwIfAborted();
