@@ -6,6 +6,8 @@
 export interface Clock {
   /** Monotonic milliseconds from an arbitrary origin, fractions included. */
   now(): number;
+  /** The time of day: milliseconds since 1970 in UTC. What credentials and tokens expire by; may jump when it is set. */
+  epochMs(): number;
   /** Runs `callback` once, not earlier than `delayMs` from now. */
   startTimer(callback: () => void, delayMs: number): Timer;
 }
@@ -22,6 +24,7 @@ const LONGEST_TIMEOUT_MS = 2_147_483_647;
 /** The computer's own monotonic clock. @internal */
 export const systemClock: Clock = {
   now: () => performance.now(),
+  epochMs: () => Date.now(),
   startTimer(callback, delayMs) {
     let handle: NodeJS.Timeout;
     const wait = (restMs: number): void => {

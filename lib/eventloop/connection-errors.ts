@@ -107,10 +107,23 @@ export class MqttConnectTimeoutError extends MqttError {
   }
 }
 
-/** The credentials provider failed or returned something unusable. @publicApi */
+/**
+ * The credentials provider failed or returned something unusable. The `cause` is what the provider threw; as it may quote a secret,
+ * `inspect`, and with it every logger, shows its class and no more.
+ *
+ * @publicApi
+ */
 export class MqttCredentialsError extends MqttError {
   static {
     brand(this, 'MqttCredentialsError');
   }
   override readonly code = 'MQTT_CREDENTIALS';
+
+  /** @internal */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    const { cause } = this;
+    const kind = cause instanceof Error ? cause.constructor.name : typeof cause;
+    const shown = cause === undefined ? '' : `, cause: ${kind} (not shown, as it may quote a secret)`;
+    return `${this.stack ?? String(this)} { code: '${this.code}'${shown} }`;
+  }
 }

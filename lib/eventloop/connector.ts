@@ -6,14 +6,18 @@ import type { ProtocolVersion } from './codec/packet-types.js';
 import { reasonText } from './codec/reason-codes.js';
 import { Connection, type Connack } from './connection.js';
 import { Authenticator } from './credentials/authenticator.js';
-import { resolveCredentials } from './credentials/resolve-credentials.js';
+import type { Credentials } from './credentials/credentials.js';
+import { CredentialsSource } from './credentials/credentials-source.js';
+import { expiryMs } from './credentials/expiry.js';
 import {
   MqttConnectTimeoutError,
   MqttConnectionError,
   MqttConnectionRefusedError,
+  MqttCredentialsError,
   MqttProtocolError,
 } from './connection-errors.js';
 import { MqttError } from './errors.js';
+import type { SessionIdentity } from './identity.js';
 import { negotiate, type Negotiated } from './negotiated.js';
 import type { Dial, DialContext } from './network/dial.js';
 import type { ResolvedOptions, Server } from './options.js';
@@ -26,12 +30,10 @@ export interface Established {
   readonly negotiated: Negotiated;
   /** An earlier CONNECT left without an answer that we used: the session may be one that it began, and not the one we know. */
   readonly isSessionInDoubt: boolean;
-}
-
-/** What differs between the CONNECTs of one loop. @internal */
-export interface Identity {
-  readonly clientId: string;
-  readonly clean: boolean;
+  /** By the time of day; `Infinity` when they do not. */
+  readonly credentialsExpireAtMs: number;
+  /** The same for what the authentication began with. */
+  readonly authenticationExpiresAtMs: number;
 }
 
 /**
@@ -43,6 +45,7 @@ export interface Identity {
 export class Connector {
   readonly #dial: Dial;
   readonly #clock: Clock;
+  readonly #credentials = new CredentialsSource();
   readonly #speaksOnly311 = new Set<string>();
   #isSessionInDoubt = false;
 
@@ -55,7 +58,7 @@ export class Connector {
   async connect(
     server: Server,
     options: ResolvedOptions,
-    identity: (version: ProtocolVersion) => Identity,
+    identity: SessionIdentity,
     stop: AbortSignal,
   ): Promise<Established> {
     const deadline = new AbortController();
@@ -69,11 +72,13 @@ export class Connector {
       for (;;) {
         const version = this.#versionFor(server, options);
         step = 'asking for credentials';
-        const { username, password } = await resolveCredentials(options.credentials ?? server.credentials, signal);
+        const { clientId, clean } = identity.of(options, version);
+        const request = { clientId, server: server.label, epochMs: this.#clock.epochMs(), signal };
+        const credentials = await this.#credentials.ask(options.credentials ?? server.credentials, request);
+        const { username, password } = credentials;
         const authenticator = options.authentication && new Authenticator(options.authentication);
-        const authenticationData = authenticator && (await untilAborted(authenticator.start(), signal));
+        const authenticationData = authenticator && (await untilAborted(authenticator.start(request), signal));
         // Before there is a stream that a CONNECT which cannot be encoded would leave open.
-        const { clientId, clean } = identity(version);
         const connect = encodeConnect(
           {
             ...options,
@@ -88,6 +93,7 @@ export class Connector {
         );
         step = 'opening the network connection';
         const stream = await this.#open(server, signal, { options, step: (name) => (step = name) });
+        this.#assertFresh(credentials, stream);
         step = 'waiting for CONNACK';
         const connection = new Connection(
           stream,
@@ -106,7 +112,13 @@ export class Connector {
           if (connack.sessionPresent && clean) throw unwantedSession(connection);
           await accept(connack, authenticator, signal).catch((error: MqttError) => abandon(connection, error, stop));
           const negotiated = negotiate(options, version, server.label, clientId, connack);
-          return { connection, negotiated, isSessionInDoubt };
+          return {
+            connection,
+            negotiated,
+            isSessionInDoubt,
+            credentialsExpireAtMs: expiryMs(credentials),
+            authenticationExpiresAtMs: authenticator?.expiresAtMs ?? Infinity,
+          };
         }
         this.#isSessionInDoubt = isSessionInDoubt;
         connection.fail(refusal(server, connack));
@@ -124,6 +136,26 @@ export class Connector {
   /** What the last CONNACK said of the session has been taken over. */
   used(): void {
     this.#isSessionInDoubt = false;
+  }
+
+  /**
+   * Asks for the credentials of the next attempt before there is one.
+   *
+   * @returns when they expire
+   * @throws MqttCredentialsError, or the signal's reason
+   */
+  prepareCredentials(server: Server, options: ResolvedOptions, clientId: string, signal: AbortSignal): Promise<number> {
+    const request = { clientId, server: server.label, epochMs: this.#clock.epochMs(), signal };
+    return this.#credentials.prepare(options.credentials ?? server.credentials, request);
+  }
+
+  /** A network that took its time must not make us knock with a token that is good no longer. */
+  #assertFresh(credentials: Credentials, stream: Duplex): void {
+    if (expiryMs(credentials) > this.#clock.epochMs()) return;
+    stream.on('error', () => {}).destroy();
+    throw new MqttCredentialsError(
+      'the credentials expired while the network connection was being opened: let them live longer than connectTimeoutMs',
+    );
   }
 
   #versionFor(server: Server, { protocolVersion }: ResolvedOptions): ProtocolVersion {

@@ -42,6 +42,7 @@ export class Driver implements ConnectionUser {
   /** QoS 0 publishes of the write that is under way. */
   #flushing: readonly PublishExchange[] = [];
   #drain: Drain | undefined;
+  #onQuiet: (() => void) | undefined;
   #writeBegunMs = 0;
 
   constructor(session: Session, clock: Clock) {
@@ -71,6 +72,23 @@ export class Driver implements ConnectionUser {
   /** Our DISCONNECT, or none at all, and the end of the connection. */
   async disconnect(cause: MqttError, farewell: Farewell | undefined): Promise<void> {
     await this.#connection?.disconnect(cause, farewell);
+  }
+
+  /**
+   * Holds new publishes back for the rest of this connection. Resolves when nothing is under way with the server, when the time is
+   * up, or when the connection has ended.
+   */
+  quiet(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#clock.startTimer(() => this.#onQuiet?.(), timeoutMs);
+      this.#onQuiet = () => {
+        this.#onQuiet = undefined;
+        timer.cancel();
+        resolve();
+      };
+      this.#session.outgoing.hold();
+      this.wake();
+    });
   }
 
   /** Sends an AUTH packet. */
@@ -130,6 +148,7 @@ export class Driver implements ConnectionUser {
     this.#timerDueMs = Infinity;
     this.#session.disconnected(cause, this.#flushing, this.#clock.now());
     this.#flushing = [];
+    this.#onQuiet?.();
     this.#onEnded?.(cause);
   }
 
@@ -139,6 +158,8 @@ export class Driver implements ConnectionUser {
     if (connection !== undefined) {
       connection.read();
       if (!connection.hasEnded) this.#write(connection);
+      const { waitsForAnswer, hasAcknowledgements } = this.#session;
+      if (!(connection.isWriting || waitsForAnswer || hasAcknowledgements)) this.#onQuiet?.();
     }
     if (this.#drain !== undefined) this.#checkDrained(this.#drain);
   };

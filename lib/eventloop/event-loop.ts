@@ -1,7 +1,7 @@
 import { systemClock, type Clock } from './clock.js';
 import { Driver } from './driver.js';
 import { Emitter } from './emitter.js';
-import { MqttArgumentError, MqttClosedError, MqttStateError, type MqttError } from './errors.js';
+import { MqttArgumentError, MqttClosedError, type MqttError } from './errors.js';
 import { EventLoopStatus, type EventLoopEvents } from './events.js';
 import { Lifecycle } from './lifecycle.js';
 import { MessageConsumers } from './message-consumers.js';
@@ -78,7 +78,7 @@ export class EventLoop {
       throttled: (waitMs) => this.#emitter.emit('throttled', { waitMs, queued: this.#session.outgoing.queue.size }),
     });
     this.#driver = new Driver(this.#session, this.#clock);
-    this.#reauthentication = new Reauthentication(this.#driver);
+    this.#reauthentication = new Reauthentication(this.#driver, this.#clock);
     this.#emitter.on('disconnected', ({ cause }) => this.#reauthentication.disconnected(cause));
     this.#requests = new Requests(this.#session, this.#driver, this.#clock, this.#options.maxPacketBytes);
     this.#lifecycle = new Lifecycle(
@@ -86,6 +86,8 @@ export class EventLoop {
       {
         open: (established, sessionPresent) => this.#driver.open(established, sessionPresent),
         disconnect: (cause, farewell) => this.#driver.disconnect(cause, farewell),
+        quiet: (timeoutMs) => this.#driver.quiet(timeoutMs),
+        reauthenticate: (request) => this.#reauthentication.begin(request),
         gaveUp: (cause) => this.#gaveUp(cause),
       },
       this.#emitter,
@@ -250,15 +252,12 @@ export class EventLoop {
   /**
    * MQTT 5: proves again who we are, with the `authentication` option, without a new connection; before a token expires, say.
    *
-   * @throws MqttStateError without that option or a connection, MqttConnectionError when the connection ends meanwhile
+   * @throws MqttStateError without that option or a connection, MqttCredentialsError when `authentication.start` fails (the
+   *   connection goes on), MqttTimeoutError after `connectTimeoutMs`, MqttConnectionError when the connection ends meanwhile
    */
   async reauthenticate(): Promise<void> {
     this.#assertOpen();
-    const { authentication } = this.#options;
-    if (authentication === undefined) throw new MqttStateError('re-authentication needs the option authentication');
-    if (this.negotiated === undefined)
-      throw new MqttStateError('re-authentication needs a connection, and there is none now');
-    return this.#reauthentication.begin(authentication);
+    return this.#lifecycle.reauthenticate();
   }
 
   /**

@@ -79,6 +79,23 @@ export interface HandlerFailedEvent {
 }
 
 /** @publicApi */
+export interface CredentialsRenewedEvent {
+  /** `authentication`: on the open connection. `reconnect`: the loop leaves now and connects again at once. */
+  readonly by: 'authentication' | 'reconnect';
+  /** Of the fresh ones; undefined when they do not expire. */
+  readonly expiresAt: Date | undefined;
+}
+
+/** There are no fresh credentials yet; the connection goes on with the present ones. @publicApi */
+export interface CredentialsRenewalFailedEvent {
+  readonly cause: MqttError;
+  /** Undefined when they expire before another try. */
+  readonly willRetryInMs: number | undefined;
+  /** When the present ones expire; the server may end the connection then. */
+  readonly expiresAt: Date;
+}
+
+/** @publicApi */
 export interface ClosedEvent {
   /** Undefined after `shutdown`; otherwise why the loop gave up. */
   readonly cause: MqttError | undefined;
@@ -98,5 +115,8 @@ export interface EventLoopEvents {
   'message-dropped': MessageDroppedEvent;
   'subscription-refused': SubscriptionRefusedEvent;
   'handler-failed': HandlerFailedEvent;
+  /** Credentials were renewed before they expired. */
+  'credentials-renewed': CredentialsRenewedEvent;
+  'credentials-renewal-failed': CredentialsRenewalFailedEvent;
   closed: ClosedEvent;
 }

@@ -1,6 +1,15 @@
 export { systemClock, type Clock, type Timer } from './clock.js';
 export type { Authentication, AuthenticationData } from './credentials/authentication.js';
-export type { Credentials, CredentialsProvider } from './credentials/credentials.js';
+export type { Credentials, CredentialsProvider, CredentialsRequest } from './credentials/credentials.js';
+export {
+  googleIotCore,
+  googleIotCoreClientId,
+  type GoogleIotCoreDevice,
+  type GoogleIotCoreOptions,
+} from './credentials/google-iot-core.js';
+export { tokenAuthentication } from './credentials/token-authentication.js';
+export { jwt, type JwtClaims, type JwtOptions } from './credentials/jwt.js';
+export type { Jwk, JwtAlgorithm, JwtKey, JwtSigner } from './credentials/jwt-key.js';
 export * from './connection-errors.js';
 export {
   MqttAbortError,

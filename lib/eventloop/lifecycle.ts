@@ -1,26 +1,27 @@
 import { sleep, type Clock } from './clock.js';
 import type { Farewell } from './connection.js';
-import { Connector, type Established, type Identity } from './connector.js';
+import { Connector, type Established } from './connector.js';
 import type { Emitter } from './emitter.js';
 import { MqttProtocolError } from './connection-errors.js';
 import { MqttClosedError, MqttStateError, type MqttError } from './errors.js';
 import { EventLoopStatus, type EventLoopEvents } from './events.js';
+import { SessionIdentity } from './identity.js';
 import type { Negotiated } from './negotiated.js';
 import type { Dial } from './network/dial.js';
 import type { ResolvedOptions } from './options.js';
 import { Backoff } from './reconnect/backoff.js';
 import { classify, reasonCodeOf, serverReferenceOf } from './reconnect/classify.js';
 import { Waiters } from './promises.js';
+import { Renewals, type RenewalsHost } from './renewals.js';
 import { ServerList } from './server-list.js';
 
 const NORMALLY: Farewell = { reasonCode: 0x00 };
 const RECONNECTS_ON_DEMAND = 'the event loop reconnects on demand';
 
 /** What the lifecycle drives. @internal */
-export interface LifecycleHost {
+export interface LifecycleHost extends RenewalsHost {
   /** Takes an accepted connection over. @returns why it ended, when it has */
   open(established: Established, sessionPresent: boolean): Promise<MqttError>;
-  disconnect(cause: MqttError, farewell: Farewell | undefined): Promise<void>;
   /** No connection will be made any more. */
   gaveUp(cause: MqttError): void;
 }
@@ -48,8 +49,8 @@ export class Lifecycle {
   #connections = 0;
   #failures = 0;
   readonly #servers: ServerList;
-  #assignedClientId: string | undefined;
-  #sessionOf: string | undefined;
+  readonly #identity = new SessionIdentity();
+  readonly #renewals: Renewals;
   #protocolErrors = 0;
 
   constructor(
@@ -65,6 +66,7 @@ export class Lifecycle {
     this.#servers = new ServerList(options.servers, options.followServerReference);
     this.#connector = new Connector(runtime.dial, runtime.clock);
     this.#backoff = new Backoff(options.reconnect, runtime.random);
+    this.#renewals = new Renewals(this.#connector, host, emitter, runtime);
   }
 
   get status(): EventLoopStatus {
@@ -129,7 +131,7 @@ export class Lifecycle {
   async reconnect(options: ResolvedOptions): Promise<void> {
     await this.#command(async () => {
       await this.#halt(new MqttStateError(RECONNECTS_ON_DEMAND), NORMALLY);
-      if (options.clientId !== this.#options.clientId) this.#assignedClientId = undefined;
+      if (options.clientId !== this.#options.clientId) this.#identity.forgetAssigned();
       this.#options = options;
       this.#backoff.configure(options.reconnect);
       this.#backoff.reset();
@@ -137,6 +139,10 @@ export class Lifecycle {
       this.#launch();
     });
     return this.#connected();
+  }
+
+  reauthenticate(): Promise<void> {
+    return this.#renewals.reauthenticate(this.#options);
   }
 
   /** Whatever was commanded has taken effect. */
@@ -202,6 +208,13 @@ export class Lifecycle {
         attempt = 0;
         if (stop.aborted) return this.#emitDisconnected(cause, cause.message === RECONNECTS_ON_DEMAND ? 0 : undefined);
         this.#setStatus(EventLoopStatus.Reconnecting);
+        const left = this.#renewals.hasLeft(cause);
+        if (left !== undefined) {
+          this.#emitDisconnected(cause, 0);
+          // The server must not see the next connection first: that would be a takeover, and publish the will.
+          await left;
+          continue;
+        }
       } catch (error) {
         if (stop.aborted) return;
         cause = error as MqttError;
@@ -216,14 +229,6 @@ export class Lifecycle {
     }
   }
 
-  readonly #identity = (version: 4 | 5): Identity => {
-    const { clean, sessionExpirySeconds, clientId } = this.#options;
-    // With a session that outlives the connection, a clean start is wanted once: later connections resume it.
-    const ownId = this.#assignedClientId ?? clientId;
-    const resumes = version === 5 && sessionExpirySeconds > 0 && this.#sessionOf === ownId;
-    return { clientId: ownId, clean: clean && !resumes };
-  };
-
   async #use(established: Established, attempt: number, stop: AbortSignal): Promise<MqttError> {
     const { negotiated, connection } = established;
     if (stop.aborted) {
@@ -235,20 +240,18 @@ export class Lifecycle {
     this.#connections++;
     this.#negotiated = negotiated;
     this.#servers.accepted();
-    if (negotiated.clientId !== this.#options.clientId) this.#assignedClientId = negotiated.clientId;
-    // Another identifier means another session, whatever the broker has kept under it.
-    const sessionPresent =
-      negotiated.sessionPresent && (this.#sessionOf ?? negotiated.clientId) === negotiated.clientId;
-    this.#sessionOf = negotiated.clientId;
-    const ended = this.#host.open(established, sessionPresent);
+    const ended = this.#host.open(established, this.#identity.accepted(negotiated, this.#options));
+    this.#renewals.begin(established, this.#servers.current, this.#options);
     this.#setStatus(EventLoopStatus.Connected);
     this.#emitter.emit('connected', { negotiated, sessionPresent: negotiated.sessionPresent, attempt });
     this.#waiters.settle(undefined);
     const cause = await ended;
+    this.#renewals.end();
     this.#negotiated = undefined;
     const lastedMs = this.#clock.now() - openedAtMs;
     this.#backoff.connectionEnded(lastedMs);
-    this.#servers.lost(lastedMs >= this.#options.reconnect.stableAfterMs, serverReferenceOf(cause));
+    if (this.#renewals.hasLeft(cause) === undefined)
+      this.#servers.lost(lastedMs >= this.#options.reconnect.stableAfterMs, serverReferenceOf(cause));
     return cause;
   }
 

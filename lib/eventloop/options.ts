@@ -113,6 +113,12 @@ export interface EventLoopOptions {
   readonly connectTimeoutMs?: number | undefined;
   /** User name and password, or a function that is asked for them before every attempt. */
   readonly credentials?: Credentials | CredentialsProvider | undefined;
+  /**
+   * How long before they expire credentials are renewed, at the latest; at the earliest it is twice as long, at random, so that
+   * devices do not renew together. 1 to 86 400, and no more than a quarter of the lifetime. Default: a tenth of the lifetime, at
+   * most 300.
+   */
+  readonly renewBeforeSeconds?: number | undefined;
   /** MQTT 5 enhanced authentication. With it there is no falling back to MQTT 3.1.1. */
   readonly authentication?: Authentication | undefined;
   readonly will?: Will | undefined;
@@ -174,6 +180,7 @@ export interface ResolvedOptions {
   readonly connect: ConnectHook | undefined;
   readonly connectTimeoutMs: number;
   readonly credentials: Credentials | CredentialsProvider | undefined;
+  readonly renewBeforeSeconds: number | undefined;
   readonly authentication: Authentication | undefined;
   readonly will: (Will & { readonly payload: Buffer; readonly qos: QoS; readonly retain: boolean }) | undefined;
   readonly reconnect: Required<Omit<ReconnectOptions, 'retry'>> &

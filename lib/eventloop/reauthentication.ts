@@ -1,10 +1,12 @@
+import type { Clock } from './clock.js';
 import type { ReceivedProperties } from './codec/property-reader.js';
 import { CONTINUE_AUTHENTICATION } from './codec/reason-codes.js';
 import { MqttConnectionError } from './connection-errors.js';
 import { unaskedAuth } from './connection.js';
 import type { Authentication } from './credentials/authentication.js';
 import { Authenticator } from './credentials/authenticator.js';
-import { MqttPacketTooLargeError, MqttStateError, type MqttError } from './errors.js';
+import { MqttPacketTooLargeError, MqttStateError, MqttTimeoutError, type MqttError } from './errors.js';
+import type { Negotiated } from './negotiated.js';
 
 /** @internal */
 export interface ReauthenticationHost {
@@ -16,34 +18,58 @@ export interface ReauthenticationHost {
   fail(cause: MqttError): void;
 }
 
+/** @internal */
+export interface ReauthenticationRequest {
+  readonly authentication: Authentication | undefined;
+  /** Undefined without a connection. */
+  readonly negotiated: Negotiated | undefined;
+  readonly timeoutMs: number;
+}
+
+interface Exchange {
+  readonly authenticator: Authenticator;
+  /** Something has gone out: the server is part of it now. */
+  hasBegun: boolean;
+  readonly succeed: (expiresAtMs: number) => void;
+  readonly fail: (error: MqttError) => void;
+}
+
 /**
  * Re-authentication on an open connection, one at a time (section 4.12.1). It belongs to its connection: what comes late, from
- * the user or from the server, finds nothing.
+ * the user or from the server, finds nothing. Until the server has heard of it, it fails alone; later it ends the connection.
  *
  * @internal
  */
 export class Reauthentication {
   readonly #host: ReauthenticationHost;
-  #current:
-    | { readonly authenticator: Authenticator; readonly succeed: () => void; readonly fail: (error: MqttError) => void }
-    | undefined;
+  readonly #clock: Clock;
+  #current: Exchange | undefined;
 
-  constructor(host: ReauthenticationHost) {
+  constructor(host: ReauthenticationHost, clock: Clock) {
     this.#host = host;
+    this.#clock = clock;
   }
 
-  /** Resolves when the server has accepted. */
-  begin(authentication: Authentication): Promise<void> {
-    if (this.#current !== undefined)
-      return Promise.reject(new MqttStateError('a re-authentication is under way already'));
-    return new Promise((succeed, fail) => {
-      const authenticator = new Authenticator(authentication);
-      this.#current = { authenticator, succeed, fail };
-      this.#sendLater(authenticator, authenticator.restart(), (error) => {
-        this.#current = undefined;
-        fail(error);
+  /** Resolves when the server has accepted. @returns when what was shown to it expires, by the time of day */
+  async begin({ authentication, negotiated, timeoutMs }: ReauthenticationRequest): Promise<number> {
+    if (authentication === undefined) throw new MqttStateError('re-authentication needs the option authentication');
+    if (negotiated === undefined)
+      throw new MqttStateError('re-authentication needs a connection, and there is none now');
+    if (this.#current !== undefined) throw new MqttStateError('a re-authentication is under way already');
+    const deadline = new AbortController();
+    const timer = this.#clock.startTimer(() => this.#timedOut(timeoutMs), timeoutMs);
+    try {
+      return await new Promise<number>((succeed, fail) => {
+        const authenticator = new Authenticator(authentication);
+        const { clientId, server } = negotiated;
+        const request = { clientId, server, epochMs: this.#clock.epochMs(), signal: deadline.signal };
+        this.#current = { authenticator, hasBegun: false, succeed, fail };
+        this.#sendLater(authenticator.restart(request));
       });
-    });
+    } finally {
+      timer.cancel();
+      deadline.abort();
+    }
   }
 
   /** @throws MqttProtocolError when nobody asked the server */
@@ -52,12 +78,12 @@ export class Reauthentication {
     if (current === undefined) throw unaskedAuth();
     const { authenticator } = current;
     authenticator.assertMethod(properties);
-    if (reasonCode === CONTINUE_AUTHENTICATION) return this.#sendLater(authenticator, authenticator.answer(properties));
+    if (reasonCode === CONTINUE_AUTHENTICATION) return this.#sendLater(authenticator.answer(properties));
     authenticator.verify(properties).then(
       () => {
         if (this.#current !== current) return;
         this.#current = undefined;
-        current.succeed();
+        current.succeed(authenticator.expiresAtMs);
       },
       (error: MqttError) => this.#host.fail(error),
     );
@@ -76,22 +102,34 @@ export class Reauthentication {
     );
   }
 
-  #sendLater(
-    authenticator: Authenticator,
-    packet: Promise<Buffer>,
-    tooLarge = (error: MqttError): void => this.#host.fail(error),
-  ): void {
-    const isCurrent = (): boolean => this.#current?.authenticator === authenticator;
+  #timedOut(timeoutMs: number): void {
+    const current = this.#current!;
+    this.#abandon(
+      current,
+      new MqttTimeoutError('the re-authentication', timeoutMs, current.hasBegun ? 'unknown' : 'not-sent'),
+    );
+  }
+
+  #sendLater(packet: Promise<Buffer>): void {
+    const current = this.#current!;
     packet.then(
       (auth) => {
-        if (!isCurrent()) return;
+        if (this.#current !== current) return;
         const { maxPacketBytes } = this.#host;
-        if (auth.length <= maxPacketBytes) this.#host.send(auth);
-        else tooLarge(new MqttPacketTooLargeError(auth.length, maxPacketBytes, 'server'));
+        if (auth.length > maxPacketBytes)
+          return this.#abandon(current, new MqttPacketTooLargeError(auth.length, maxPacketBytes, 'server'));
+        current.hasBegun = true;
+        this.#host.send(auth);
       },
       (error: MqttError) => {
-        if (isCurrent()) this.#host.fail(error);
+        if (this.#current === current) this.#abandon(current, error);
       },
     );
+  }
+
+  #abandon(current: Exchange, error: MqttError): void {
+    if (current.hasBegun) return this.#host.fail(error);
+    this.#current = undefined;
+    current.fail(error);
   }
 }

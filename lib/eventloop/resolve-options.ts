@@ -31,6 +31,7 @@ const KNOWN = [
   'connect',
   'connectTimeoutMs',
   'credentials',
+  'renewBeforeSeconds',
   'authentication',
   'will',
   'reconnect',
@@ -90,6 +91,10 @@ export function resolveOptions(options: EventLoopOptions): ResolvedOptions {
     connect: checks.callback('connect', options.connect),
     connectTimeoutMs: checks.number('connectTimeoutMs', options.connectTimeoutMs, 1, HOUR_MS, 10_000),
     credentials: resolveCredentialsOption(options.credentials, checks),
+    renewBeforeSeconds:
+      options.renewBeforeSeconds === undefined
+        ? undefined
+        : checks.number('renewBeforeSeconds', options.renewBeforeSeconds, 1, DAY_MS / 1_000, 1),
     authentication: resolveAuthentication(options, checks),
     will: resolveWill(options.will, checks),
     reconnect: resolveReconnect(options.reconnect ?? {}, checks),
@@ -168,7 +173,16 @@ function resolveCredentialsOption(
   if (credentials === undefined || typeof credentials === 'function')
     return credentials as CredentialsProvider | undefined;
   const problem = credentialsProblem(credentials);
-  if (problem === undefined) return hidden(credentials as Credentials);
+  const { expiresAt, ...known } = (credentials ?? {}) as Credentials;
+  if (problem === undefined && expiresAt === undefined) return hidden(known);
+  if (problem === undefined) {
+    checks.report(
+      'credentials.expiresAt',
+      '…',
+      'a function in place of credentials that expire: it is asked for fresh ones',
+    );
+    return undefined;
+  }
   checks.report('credentials', '…', `{ username, password } or a function that returns them, not ${problem}`);
   return undefined;
 }
@@ -178,12 +192,12 @@ function resolveAuthentication(
   checks: OptionChecks,
 ): Authentication | undefined {
   if (authentication === undefined) return undefined;
-  const { method, start, answer, verify } = (authentication ?? {}) as Partial<Authentication>;
+  const { method, start, answer, verify, expiresAt } = (authentication ?? {}) as Partial<Authentication>;
+  const isFunction = (value: unknown): boolean => typeof value === 'function';
   const isProvider =
-    typeof start === 'function' &&
-    typeof answer === 'function' &&
-    (verify === undefined || typeof verify === 'function');
-  if (!isProvider) checks.report('authentication', '…', '{ method, start(), answer(challenge), verify?(data) }');
+    isFunction(start) && isFunction(answer) && isFunction(verify ?? start) && isFunction(expiresAt ?? start);
+  if (!isProvider)
+    checks.report('authentication', '…', '{ method, start(), answer(challenge), verify?(data), expiresAt?() }');
   checks.argument(() => assertText(method, 'authentication.method'));
   if (protocolVersion === 4)
     checks.report('protocolVersion', protocolVersion, '5 or "auto" with authentication: MQTT 3.1.1 has none');

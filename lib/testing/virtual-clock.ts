@@ -4,6 +4,9 @@ import { SETTLE_TURNS, settleTurns } from './settle.js';
 /** Due times are sums of fractions; a timer this close to the target counts as due. */
 const ROUNDING_MS = 1e-6;
 
+/** 2030-01-01T00:00:00Z. */
+const START_OF_2030_MS = 1_893_456_000_000;
+
 /** A timer that re-arms itself with no delay would never let `advance` return. */
 const MOST_CALLBACKS_AT_ONE_INSTANT = 10_000;
 
@@ -27,20 +30,34 @@ export class VirtualClock implements Clock {
   /** In the order of their start, so that equal due times fire first in, first out. */
   readonly #timers = new Set<ScheduledTimer>();
   readonly #settleTurns: number;
+  readonly #epochStartMs: number;
   #nowMs: number;
   #advancing = false;
 
   /**
    * @param options.startMs What `now()` says at first. Default 0.
    * @param options.settleTurns Event loop turns that are given to pending work between two timers. Default 12.
+   * @param options.startEpochMs What `epochMs()` says at first. Default: the beginning of 2030.
    */
-  constructor(options: { readonly startMs?: number | undefined; readonly settleTurns?: number | undefined } = {}) {
+  constructor(
+    options: {
+      readonly startMs?: number | undefined;
+      readonly settleTurns?: number | undefined;
+      readonly startEpochMs?: number | undefined;
+    } = {},
+  ) {
     this.#nowMs = options.startMs ?? 0;
+    this.#epochStartMs = (options.startEpochMs ?? START_OF_2030_MS) - this.#nowMs;
     this.#settleTurns = options.settleTurns ?? SETTLE_TURNS;
   }
 
   now(): number {
     return this.#nowMs;
+  }
+
+  /** Moves with `now()`. */
+  epochMs(): number {
+    return this.#epochStartMs + this.#nowMs;
   }
 
   startTimer(callback: () => void, delayMs: number): Timer {

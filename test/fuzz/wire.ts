@@ -15,6 +15,10 @@ export class ManualClock implements Clock {
     return this.#nowMs;
   }
 
+  epochMs(): number {
+    return this.#nowMs;
+  }
+
   startTimer(callback: () => void, delayMs: number): { cancel(): void } {
     const timer = { callback, dueMs: this.#nowMs + delayMs };
     this.#timers.add(timer);

@@ -23,6 +23,7 @@ export class SimulationClock {
   clientTimers = 0;
   readonly client: Clock = {
     now: () => this.nowMs,
+    epochMs: () => this.nowMs,
     startTimer: (callback, delayMs) => this.#startClientTimer(callback, delayMs),
   };
   readonly #heap: Scheduled[] = [];

@@ -3,9 +3,14 @@ import type { ReceivedProperties } from '../codec/property-reader.js';
 import { asBuffer, encodeAuth } from '../codec/encoder.js';
 import { CONTINUE_AUTHENTICATION, RE_AUTHENTICATE } from '../codec/reason-codes.js';
 import type { Authentication } from './authentication.js';
+import type { CredentialsRequest } from './credentials.js';
+import { expiryMs, expiryProblem } from './expiry.js';
 
 /** Asks the user's {@link Authentication} and checks what it and the server say. @internal */
 export class Authenticator {
+  /** Of what `start` returned last, by the time of day. */
+  expiresAtMs = Infinity;
+
   constructor(private readonly authentication: Authentication) {}
 
   get method(): string {
@@ -13,13 +18,15 @@ export class Authenticator {
   }
 
   /** Authentication Data of CONNECT. @throws MqttCredentialsError */
-  async start(): Promise<Buffer | undefined> {
-    return this.#ask('start', () => this.authentication.start());
+  async start(request: CredentialsRequest): Promise<Buffer | undefined> {
+    const data = await this.#ask('start', () => this.authentication.start(request));
+    this.expiresAtMs = this.#readExpiry();
+    return data;
   }
 
   /** The AUTH that begins a re-authentication. @throws MqttCredentialsError */
-  async restart(): Promise<Buffer> {
-    return encodeAuth(RE_AUTHENTICATE, this.method, await this.start());
+  async restart(request: CredentialsRequest): Promise<Buffer> {
+    return encodeAuth(RE_AUTHENTICATE, this.method, await this.start(request));
   }
 
   /** The AUTH that answers a challenge. @throws MqttCredentialsError */
@@ -43,11 +50,24 @@ export class Authenticator {
     throw new MqttProtocolError('AUTH with another authentication method than CONNECT [MQTT-4.12.0-5]');
   }
 
+  #readExpiry(): number {
+    let expiresAt: unknown;
+    try {
+      expiresAt = this.authentication.expiresAt?.();
+    } catch (cause) {
+      throw new MqttCredentialsError('authentication.expiresAt failed; its error is the cause', { cause });
+    }
+    const problem = expiryProblem(expiresAt);
+    if (problem !== undefined) throw new MqttCredentialsError(`authentication.expiresAt returned ${problem}`);
+    return expiryMs({ expiresAt: expiresAt as Date | number | undefined });
+  }
+
   async #ask(step: 'start' | 'answer', ask: () => unknown): Promise<Buffer | undefined> {
     let data: unknown;
     try {
       data = await ask();
     } catch (cause) {
+      if (cause instanceof MqttCredentialsError) throw cause;
       throw new MqttCredentialsError(`authentication.${step} failed; its error is the cause`, { cause });
     }
     if (data === undefined) return undefined;

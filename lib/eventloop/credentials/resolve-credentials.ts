@@ -1,27 +1,39 @@
 import { MqttCredentialsError } from '../connection-errors.js';
 import { untilAborted } from '../promises.js';
-import type { Credentials, CredentialsProvider } from './credentials.js';
+import type { Credentials, CredentialsProvider, CredentialsRequest } from './credentials.js';
+import { expiryMs, expiryProblem } from './expiry.js';
 
 /**
  * The credentials of one attempt.
  *
- * @throws MqttCredentialsError when the provider throws or returns something else
+ * @throws MqttCredentialsError when the provider throws or returns something else, or credentials that have expired
  * @internal
  */
 export async function resolveCredentials(
   source: Credentials | CredentialsProvider | undefined,
-  signal: AbortSignal,
+  request: CredentialsRequest,
 ): Promise<Credentials> {
   if (typeof source !== 'function') return source ?? {};
+  const { signal } = request;
   let credentials: unknown;
   try {
-    credentials = await untilAborted(Promise.resolve().then(source), signal);
+    credentials = await untilAborted(
+      Promise.resolve(request).then((asked) => source(asked)),
+      signal,
+    );
   } catch (cause) {
     signal.throwIfAborted();
+    if (cause instanceof MqttCredentialsError) throw cause;
     throw new MqttCredentialsError('the credentials provider failed; its error is the cause', { cause });
   }
-  const problem = credentialsProblem(credentials);
+  const problem = credentialsProblem(credentials) ?? expiryProblem((credentials as Credentials).expiresAt);
   if (problem !== undefined) throw new MqttCredentialsError(`the credentials provider returned ${problem}`);
+  const expiresAtMs = expiryMs(credentials as Credentials);
+  if (expiresAtMs <= request.epochMs) {
+    throw new MqttCredentialsError(
+      `the credentials provider returned credentials that expired at ${new Date(expiresAtMs).toISOString()}, and by this computer's clock it is ${new Date(request.epochMs).toISOString()}: do not keep them longer than that, or set the clock`,
+    );
+  }
   return credentials as Credentials;
 }
 

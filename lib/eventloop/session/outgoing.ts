@@ -40,6 +40,7 @@ export class OutgoingPublishes {
   #withheldIds: number[] = [];
   #epoch = 0;
   #inflight = 0;
+  #isHeld = false;
   #negotiated!: Negotiated;
   readonly #aliases = new TopicAliases();
 
@@ -67,7 +68,13 @@ export class OutgoingPublishes {
     );
   }
 
+  /** Nothing new is sent until the next connection. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
   connected(negotiated: Negotiated, epoch: number, sessionPresent: boolean): void {
+    this.#isHeld = false;
     this.#negotiated = negotiated;
     this.#epoch = epoch;
     this.#aliases.reset(negotiated.topicAliases, negotiated.maxPacketBytes);
@@ -112,6 +119,7 @@ export class OutgoingPublishes {
   next(): PublishExchange | undefined {
     const hasSlot = this.#inflight < this.#negotiated.inflight;
     if (this.#resend !== undefined && hasSlot) return this.#resend;
+    if (this.#isHeld) return undefined;
     const head = this.queue.head;
     if (head === undefined || head.qos === 0) return head;
     return hasSlot && this.#resend === undefined && this.#ids.free > RESERVED_IDS ? head : undefined;

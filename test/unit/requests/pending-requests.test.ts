@@ -14,6 +14,10 @@ class TestClock implements Clock {
     return this.#nowMs;
   }
 
+  epochMs(): number {
+    return this.#nowMs;
+  }
+
   startTimer(callback: () => void, delayMs: number): Timer {
     const timer = { atMs: this.#nowMs + delayMs, callback };
     this.timers.add(timer);

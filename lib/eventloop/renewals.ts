@@ -1,0 +1,120 @@
+import type { Clock } from './clock.js';
+import type { Farewell } from './connection.js';
+import { MqttCredentialsError } from './connection-errors.js';
+import type { Connector, Established } from './connector.js';
+import type { Emitter } from './emitter.js';
+import { MqttStateError, type MqttError } from './errors.js';
+import type { EventLoopEvents } from './events.js';
+import type { Negotiated } from './negotiated.js';
+import type { ResolvedOptions, Server } from './options.js';
+import type { ReauthenticationRequest } from './reauthentication.js';
+import { Renewal, type RenewalHost } from './renewal.js';
+
+/** @internal */
+export interface RenewalsHost {
+  /** Holds new publishes back until nothing is under way with the server, but not longer than this. */
+  quiet(timeoutMs: number): Promise<void>;
+  disconnect(cause: MqttError, farewell: Farewell | undefined): Promise<void>;
+  /** @returns when what the server has accepted expires, by the time of day */
+  reauthenticate(request: ReauthenticationRequest): Promise<number>;
+}
+
+interface Present {
+  readonly negotiated: Negotiated;
+  readonly server: Server;
+  readonly options: ResolvedOptions;
+}
+
+/** How long what is under way with the server may take before a planned reconnect. */
+const MOST_QUIET_MS = 5_000;
+
+/**
+ * Keeps a connection's proofs of identity fresh, each the way it was given: the credentials of CONNECT by another CONNECT, those
+ * of the enhanced authentication by AUTH.
+ *
+ * @internal
+ */
+export class Renewals {
+  readonly #connector: Connector;
+  readonly #host: RenewalsHost;
+  readonly #emitter: Emitter<EventLoopEvents>;
+  readonly #clock: Clock;
+  readonly #ofCredentials: Renewal;
+  readonly #ofAuthentication: Renewal;
+  #present: Present | undefined;
+  /** Why and how we left a connection in order to connect again at once. */
+  #left: { readonly cause: MqttError; readonly closed: Promise<void> } | undefined;
+
+  constructor(
+    connector: Connector,
+    host: RenewalsHost,
+    emitter: Emitter<EventLoopEvents>,
+    runtime: { readonly clock: Clock; readonly random: () => number },
+  ) {
+    this.#connector = connector;
+    this.#host = host;
+    this.#emitter = emitter;
+    this.#clock = runtime.clock;
+    const renewal = (renew: RenewalHost['renew']): Renewal =>
+      new Renewal(
+        { renew, failed: (event) => emitter.emit('credentials-renewal-failed', event) },
+        runtime.clock,
+        runtime.random,
+      );
+    this.#ofCredentials = renewal((presentMs, signal) => this.#connectAnew(presentMs, signal));
+    this.#ofAuthentication = renewal(() => this.reauthenticate(this.#present!.options));
+  }
+
+  /** A connection is in use. */
+  begin(established: Established, server: Server, options: ResolvedOptions): void {
+    this.#present = { negotiated: established.negotiated, server, options };
+    this.#ofCredentials.begin(established.credentialsExpireAtMs, options);
+    this.#ofAuthentication.begin(established.authenticationExpiresAtMs, options);
+  }
+
+  /** The connection has ended. */
+  end(): void {
+    this.#present = undefined;
+    this.#ofCredentials.end();
+    this.#ofAuthentication.end();
+  }
+
+  /** Whether a connection ended for this reason because of us. @returns what to wait for before the next one */
+  hasLeft(cause: MqttError): Promise<void> | undefined {
+    return cause === this.#left?.cause ? this.#left.closed : undefined;
+  }
+
+  /** On demand, or because it is time. */
+  async reauthenticate({ authentication, connectTimeoutMs }: ResolvedOptions): Promise<void> {
+    const expiresAtMs = await this.#host.reauthenticate({
+      authentication,
+      negotiated: this.#present?.negotiated,
+      timeoutMs: connectTimeoutMs,
+    });
+    if (this.#present === undefined) return;
+    this.#ofAuthentication.begin(expiresAtMs, this.#present.options);
+    this.#emitRenewed('authentication', expiresAtMs);
+  }
+
+  async #connectAnew(presentMs: number, signal: AbortSignal): Promise<void> {
+    const { server, options, negotiated } = this.#present!;
+    const freshMs = await this.#connector.prepareCredentials(server, options, negotiated.clientId, signal);
+    // To connect again with the same ones would be for nothing, and soon again.
+    if (freshMs <= presentMs) {
+      throw new MqttCredentialsError(
+        'the credentials provider returned credentials that expire no later than the present ones: do not cache them',
+      );
+    }
+    this.#emitRenewed('reconnect', freshMs);
+    await this.#host.quiet(Math.min(MOST_QUIET_MS, (presentMs - this.#clock.epochMs()) / 2));
+    const cause = new MqttStateError('the event loop connects again with fresh credentials');
+    this.#left = { cause, closed: this.#host.disconnect(cause, { reasonCode: 0x00 }) };
+  }
+
+  #emitRenewed(by: 'authentication' | 'reconnect', expiresAtMs: number): void {
+    this.#emitter.emit('credentials-renewed', {
+      by,
+      expiresAt: expiresAtMs === Infinity ? undefined : new Date(expiresAtMs),
+    });
+  }
+}
