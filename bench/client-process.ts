@@ -1,27 +1,41 @@
 /** One measurement in a fresh process: the task comes as an argument, the result leaves through the channel. */
 import 'reflect-metadata';
 import type { ClientModule } from './clients/client.js';
-import { measureEvents, measurePublish, measureReceive } from './measure.js';
+import { measureDelay } from './delay.js';
+import { measureIdle } from './idle.js';
+import { measureLimitPublish, measureLimitReceive } from './limit.js';
 import { measureMemory } from './memory.js';
-import type { ServerModule } from './nest/server.js';
-import type { Task } from './scenarios.js';
+import type { NestModule } from './nest/nest.js';
+import { measurePublish } from './publish.js';
+import { measureEvents, measureReceive } from './receive.js';
+import { measureRequests } from './requests.js';
+import { measureResume } from './resume.js';
+import type { Sample, Task } from './tasks.js';
 
 const task = JSON.parse(process.argv[2]!) as Task;
 
 // Loads the one implementation under test and nothing of the others.
 const client = async () => (await import(`./clients/${task.client}.js`)) as ClientModule;
-const server = async () => (await import(`./nest/${task.client}.js`)) as ServerModule;
+const nest = async () => (await import(`./nest/${task.client}.js`)) as NestModule;
 
-async function measure(): Promise<object> {
+async function measure(): Promise<Sample> {
   switch (task.kind) {
     case 'publish':
-      return measurePublish((await client()).connect, task);
+      return task.client === 'limit' ? measureLimitPublish(task) : measurePublish((await client()).connect, task);
     case 'receive':
-      return measureReceive((await client()).connect, task);
+      return task.client === 'limit' ? measureLimitReceive(task) : measureReceive((await client()).connect, task);
     case 'events':
-      return measureEvents((await server()).start, task);
+      return measureEvents(await nest(), task);
+    case 'requests':
+      return measureRequests(await nest(), task);
     case 'memory':
-      return measureMemory((await client()).offline, task);
+      return measureMemory(await client(), task);
+    case 'delay':
+      return measureDelay((await client()).connect, task);
+    case 'resume':
+      return measureResume(await client(), task);
+    case 'idle':
+      return measureIdle((await client()).connect, task);
   }
 }
 

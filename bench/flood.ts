@@ -1,15 +1,15 @@
 import type { Socket } from 'node:net';
-import { payloadOf, topicOf, WINDOW, type Flood, type QoS } from './wire.js';
+import { encodePublish, ringOf, WINDOW, type Flood, type QoS, type Version } from './wire.js';
 
-/** Packets in the ring: more than the window, so an id is free again before its turn; a multiple of every number of topics used. */
-const RING = 1_000;
-/** Packets in one write, about 64 KiB of the larger payload. */
-const BATCH = 220;
+/** Bytes of one write. */
+const BATCH_BYTES = 65_536;
 
 /** Sends PUBLISH packets that were encoded beforehand: within the window at QoS 1 and 2, as fast as the socket drains at QoS 0. */
 export class FloodSource {
   private readonly ring: Buffer;
+  private readonly packets: number;
   private readonly packetBytes: number;
+  private readonly batch: number;
   private readonly window: number;
   private sent = 0;
   private completed = 0;
@@ -20,13 +20,17 @@ export class FloodSource {
     private readonly socket: Socket,
     private readonly flood: Flood,
     private readonly qos: QoS,
-    version: number,
+    version: Version,
     receiveMaximum: number,
   ) {
     this.window = Math.min(WINDOW, receiveMaximum);
-    const packets = Array.from({ length: RING }, (_, index) => encode(flood, index, qos, version));
+    this.packets = ringOf(flood);
+    const packets = Array.from({ length: this.packets }, (_, index) =>
+      encodePublish(flood.firstTopic + (index % flood.topics), flood.payload, qos, index + 1, version),
+    );
     this.ring = Buffer.concat(packets);
     this.packetBytes = packets[0]!.length;
+    this.batch = Math.ceil(BATCH_BYTES / this.packetBytes);
   }
 
   acknowledged(): void {
@@ -40,9 +44,9 @@ export class FloodSource {
   pump(): void {
     if (this.draining || this.stopped) return;
     for (;;) {
-      const room = this.qos === 0 ? BATCH : this.window - (this.sent - this.completed);
-      const first = this.sent % RING;
-      const count = Math.min(room, this.flood.messages - this.sent, RING - first, BATCH);
+      const room = this.qos === 0 ? this.batch : this.window - (this.sent - this.completed);
+      const first = this.sent % this.packets;
+      const count = Math.min(room, this.flood.messages - this.sent, this.packets - first, this.batch);
       if (count <= 0) return;
       this.sent += count;
       if (!this.socket.write(this.ring.subarray(first * this.packetBytes, (first + count) * this.packetBytes))) break;
@@ -53,19 +57,4 @@ export class FloodSource {
       this.pump();
     });
   }
-}
-
-function encode(flood: Flood, index: number, qos: QoS, version: number): Buffer {
-  const topic = Buffer.from(topicOf(flood.firstTopic + (index % flood.topics)));
-  const payload = payloadOf(flood.payload);
-  const id = index + 1;
-  const variable = Buffer.concat([
-    Buffer.from([topic.length >> 8, topic.length & 0xff]),
-    topic,
-    Buffer.from(qos > 0 ? [id >> 8, id & 0xff] : []),
-    Buffer.from(version === 5 ? [0] : []),
-  ]);
-  const length = variable.length + payload.length;
-  const head = length < 128 ? [length] : [(length & 0x7f) | 0x80, length >> 7];
-  return Buffer.concat([Buffer.from([0x30 | (qos << 1), ...head]), variable, payload]);
 }

@@ -1,32 +1,24 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Connect } from './clients/client.js';
-import type { Task } from './scenarios.js';
+import type { ClientModule } from './clients/client.js';
+import type { Sample, TaskOf } from './tasks.js';
 import { payloadOf, topicOf } from './wire.js';
-
-export interface MemorySample {
-  readonly offered: number;
-  /** Resident memory that the warm-up left behind: it fills every bound of a client that has bounds. */
-  readonly boundsBytes: number;
-  /** The most by which resident memory grew after that. */
-  readonly growthBytes: number;
-  /** Promises that were still pending at the end of the offers, and after the client was closed. */
-  readonly pendingBeforeClose: number;
-  readonly pendingAfterClose: number;
-}
 
 /** Rejections are microtasks: they need the stack to unwind now and then, as it does in any server. */
 const OFFERS_PER_TURN = 1_000;
+const PAYLOAD_BYTES = 256;
 
-export async function measureMemory(open: Connect, task: Task): Promise<MemorySample> {
-  const client = await open(task.url);
+/** Resident memory while publishes are offered, without awaiting them, to a client that cannot connect. */
+export async function measureMemory({ offline }: ClientModule, task: TaskOf<'memory'>): Promise<Sample> {
+  const client = await offline(task, task.bound);
   let pending = 0;
   const settled = (): void => void pending--;
   const topic = topicOf(0);
+  const payload = payloadOf(PAYLOAD_BYTES);
   let peak = 0;
   const offer = async (messages: number): Promise<void> => {
     for (let offered = 0; offered < messages; offered++) {
       pending++;
-      client.publish(topic, Buffer.from(payloadOf('bytes')), 1).then(settled, settled);
+      client.publish(topic, Buffer.from(payload), 1).then(settled, settled);
       if (offered % OFFERS_PER_TURN === 0) {
         await setImmediate();
         peak = Math.max(peak, process.memoryUsage.rss());
@@ -35,6 +27,7 @@ export async function measureMemory(open: Connect, task: Task): Promise<MemorySa
   };
 
   const atStart = settle();
+  // Fills every bound of a client that has bounds.
   await offer(task.warmUp);
   const atBounds = settle();
   peak = atBounds;
@@ -43,11 +36,10 @@ export async function measureMemory(open: Connect, task: Task): Promise<MemorySa
   await client.close();
   await setImmediate();
   return {
-    offered: task.warmUp + task.messages,
-    boundsBytes: atBounds - atStart,
-    growthBytes: peak - atBounds,
+    boundsMegabytes: (atBounds - atStart) / 1e6,
+    growthMegabytes: (peak - atBounds) / 1e6,
     pendingBeforeClose,
-    pendingAfterClose: pending,
+    unsettled: pending,
   };
 }
 

@@ -4,7 +4,7 @@
  */
 import { createServer, type Socket } from 'node:net';
 import { FloodSource } from './flood.js';
-import { parseFloodFilter, type QoS } from './wire.js';
+import { HOLD_TOPIC, parseFloodFilter, parseResumption, type QoS, type Resumption, type Version } from './wire.js';
 
 const CONNECT = 1;
 const PUBLISH = 3;
@@ -17,14 +17,21 @@ const UNSUBSCRIBE = 10;
 const PINGREQ = 12;
 const DISCONNECT = 14;
 
+/** Clients whose first connection was cut, and whose session is therefore to be resumed. */
+const interrupted = new Set<string>();
+
 class Connection {
-  private version = 4;
+  private version: Version = 4;
   private receiveMaximum = 65_535;
   private rest: Buffer = Buffer.alloc(0);
   /** Answers to one chunk leave in one write. None is longer than what it answers, so a chunk's length is room enough. */
   private answers: Buffer = Buffer.alloc(0);
   private answered = 0;
   private source: FloodSource | undefined;
+  /** Every answer leaves so much later than it could. */
+  private delayMs = 0;
+  /** Publishes that are not acknowledged; with the last of them the connection is cut. */
+  private toHold = 0;
 
   constructor(private readonly socket: Socket) {
     socket.on('data', (chunk) => this.read(chunk));
@@ -50,8 +57,13 @@ class Connection {
       start = body + length;
     }
     this.rest = bytes.subarray(start);
-    if (this.answered > 0) this.socket.write(this.answers.subarray(0, this.answered));
+    if (this.answered > 0) this.write(this.answers.subarray(0, this.answered));
     this.source?.pump();
+  }
+
+  private write(answers: Buffer): void {
+    if (this.delayMs === 0) this.socket.write(answers);
+    else setTimeout(() => this.socket.write(answers), this.delayMs);
   }
 
   private packet(bytes: Buffer, start: number, body: number, end: number): void {
@@ -59,7 +71,7 @@ class Connection {
     switch (bytes[start]! >> 4) {
       case PUBLISH: {
         const qos = (flags >> 1) & 3;
-        if (qos > 0) this.acknowledge(qos === 1 ? 0x40 : 0x50, bytes, body + 2 + bytes.readUInt16BE(body));
+        if (qos > 0) this.published(qos, bytes, body, body + 2 + bytes.readUInt16BE(body));
         break;
       }
       case PUBREL:
@@ -73,9 +85,7 @@ class Connection {
         this.source?.acknowledged();
         break;
       case CONNECT:
-        this.version = bytes[body + 6]!;
-        if (this.version === 5) this.receiveMaximum = readReceiveMaximum(bytes, body + 10) ?? this.receiveMaximum;
-        this.answer(this.version === 5 ? [0x20, 3, 0, 0, 0] : [0x20, 2, 0, 0]);
+        this.connect(bytes, body);
         break;
       case SUBSCRIBE:
         this.subscribe(bytes, body, end);
@@ -97,10 +107,43 @@ class Connection {
     }
   }
 
+  private connect(bytes: Buffer, body: number): void {
+    this.version = bytes[body + 6] as Version;
+    let clientIdAt = body + 10;
+    if (this.version === 5) {
+      this.receiveMaximum = readReceiveMaximum(bytes, clientIdAt) ?? this.receiveMaximum;
+      clientIdAt += 1 + bytes[clientIdAt]!; // the benchmarks send fewer than 128 bytes of properties
+    }
+    const clientId = bytes.toString('utf8', clientIdAt + 2, clientIdAt + 2 + bytes.readUInt16BE(clientIdAt));
+    const resumption = parseResumption(clientId);
+    if (resumption !== undefined) return this.interruptOrResume(clientId, resumption);
+    this.answer(this.version === 5 ? [0x20, 3, 0, 0, 0] : [0x20, 2, 0, 0]);
+  }
+
+  private interruptOrResume(clientId: string, { unacknowledged, receiveMaximum, rttMs }: Resumption): void {
+    if (interrupted.has(clientId)) {
+      this.answer([0x20, 6, 1, 0, 3, 0x21, receiveMaximum >> 8, receiveMaximum & 0xff]);
+      interrupted.delete(clientId);
+      // From the next chunk on: a resumption is counted from CONNACK.
+      setImmediate(() => (this.delayMs = rttMs));
+    } else {
+      interrupted.add(clientId);
+      this.toHold = unacknowledged;
+      this.answer([0x20, 3, 0, 0, 0]);
+    }
+  }
+
+  private published(qos: number, bytes: Buffer, topicAt: number, idAt: number): void {
+    if (this.toHold > 0) {
+      if (--this.toHold === 0) this.socket.destroy();
+      // No other topic is as short.
+    } else if (idAt - topicAt !== 2 + HOLD_TOPIC.length) this.acknowledge(qos === 1 ? 0x40 : 0x50, bytes, idAt);
+  }
+
   private subscribe(bytes: Buffer, body: number, end: number): void {
     const granted: number[] = [];
     let at = body + 2;
-    if (this.version === 5) at += 1 + bytes[at]!; // the benchmarks send fewer than 128 bytes of properties
+    if (this.version === 5) at += 1 + bytes[at]!;
     while (at < end) {
       const filterEnd = at + 2 + bytes.readUInt16BE(at);
       const filter = bytes.toString('utf8', at + 2, filterEnd);
@@ -111,7 +154,8 @@ class Connection {
       at = filterEnd + 1;
     }
     const rest = [bytes[body]!, bytes[body + 1]!, ...(this.version === 5 ? [0] : []), ...granted];
-    this.answer([0x90, rest.length, ...rest]);
+    const length = rest.length < 128 ? [rest.length] : [(rest.length & 0x7f) | 0x80, rest.length >> 7];
+    this.answer([0x90, ...length, ...rest]);
   }
 
   private acknowledge(head: number, bytes: Buffer, idAt: number): void {

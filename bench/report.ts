@@ -1,76 +1,115 @@
 import { cpus, release } from 'node:os';
-import type { Sample } from './measure.js';
-import type { MemorySample } from './memory.js';
-import { clientTitles, type ClientName, type Scenario } from './scenarios.js';
+import type { Entrant, Goal, Metric, Scenario } from './scenarios.js';
+import type { Sample } from './tasks.js';
 
-export interface CpuRow {
-  readonly scenario: string;
-  readonly client: ClientName;
-  readonly messages: number;
-  /** CPU microseconds a message, one number a round. */
+/** An entrant of a row, and what each round measured. */
+export interface Entry {
+  readonly scenario: Scenario;
+  readonly entrant: Entrant;
+  readonly samples: Sample[];
+}
+
+/** One figure of one entrant. */
+export interface Line {
+  readonly row: string;
+  readonly title: string;
+  readonly entrant: string;
+  readonly entrantTitle: string;
+  readonly metric: string;
+  readonly unit: string;
+  /** One number a round. */
   readonly rounds: readonly number[];
   readonly median: number;
   readonly min: number;
   readonly max: number;
-  readonly messagesPerSecond: number;
+  /** To the row's first entrant, which has none. */
+  readonly ratio: number | undefined;
+  readonly verdicts: readonly Verdict[];
 }
 
-export interface MemoryRow extends MemorySample {
-  readonly scenario: string;
-  readonly client: ClientName;
+export interface Verdict {
+  readonly goal: string;
+  readonly isKept: boolean;
+  readonly isStretch: boolean;
 }
 
-export function cpuRow(scenario: Scenario, client: ClientName, samples: readonly Sample[]): CpuRow {
-  const rounds = samples.map((sample) => sample.cpuMicros / sample.messages);
+export function linesOf(entries: readonly Entry[]): Line[] {
+  return [...new Set(entries.map(({ scenario }) => scenario))].flatMap((scenario) => {
+    const own = entries.filter((entry) => entry.scenario === scenario);
+    return scenario.metrics.flatMap((metric) => linesOfMetric(scenario, metric, own));
+  });
+}
+
+function linesOfMetric(scenario: Scenario, metric: Metric, entries: readonly Entry[]): Line[] {
+  const figures = entries.map(({ samples }) => samples.map((sample) => sample[metric.key]!));
+  const medians = figures.map(median);
+  const hasReference = entries[0]!.entrant === scenario.entrants[0];
+  return entries.map(({ entrant }, index) => {
+    const rounds = figures[index]!;
+    const isReference = entrant === scenario.entrants[0];
+    const ratio = hasReference && !isReference && medians[0]! > 0 ? medians[index]! / medians[0]! : undefined;
+    return {
+      row: scenario.name,
+      title: scenario.title,
+      entrant: entrant.name,
+      entrantTitle: entrant.title,
+      metric: metric.key,
+      unit: metric.unit,
+      rounds,
+      median: medians[index]!,
+      min: Math.min(...rounds),
+      max: Math.max(...rounds),
+      ratio,
+      verdicts: metric.goals.flatMap((goal) => verdict(goal, entrant, medians[index]!, ratio, isReference) ?? []),
+    };
+  });
+}
+
+function verdict(
+  goal: Goal,
+  entrant: Entrant,
+  figure: number,
+  ratio: number | undefined,
+  isReference: boolean,
+): Verdict | undefined {
+  if ('most' in goal) {
+    if (!isReference) return undefined;
+    return { goal: `≤ ${goal.most}`, isKept: figure <= goal.most, isStretch: goal.isStretch ?? false };
+  }
+  if (ratio === undefined) return undefined;
+  if ('flatWithin' in goal) {
+    if (goal.except.includes(entrant.name)) return undefined;
+    return { goal: `≤ ${1 + goal.flatWithin} x`, isKept: ratio <= 1 + goal.flatWithin, isStretch: false };
+  }
+  if (goal.than !== entrant.name) return undefined;
   return {
-    scenario: scenario.name,
-    client,
-    messages: samples[0]!.messages,
-    rounds,
-    median: median(rounds),
-    min: Math.min(...rounds),
-    max: Math.max(...rounds),
-    messagesPerSecond: Math.round(median(samples.map((sample) => (sample.messages / sample.wallMs) * 1_000))),
+    goal: `≥ ${Number(goal.times.toFixed(2))} x`,
+    isKept: ratio >= goal.times,
+    isStretch: goal.isStretch ?? false,
   };
 }
 
-export function printCpuTable(scenarios: readonly Scenario[], rows: readonly CpuRow[]): void {
-  const lines = [['', 'client', 'median', 'min – max', 'to ours', 'promised']];
-  for (const scenario of scenarios) {
-    const own = rows.filter((row) => row.scenario === scenario.name);
-    const ours = own.find((row) => row.client === 'ours');
-    for (const row of own) {
-      const ratio = ours && row !== ours ? row.median / ours.median : undefined;
-      lines.push([
-        row === own[0] ? scenario.title : '',
-        clientTitles[row.client],
-        digits(row.median),
-        `${digits(row.min)} – ${digits(row.max)}`,
-        ratio === undefined ? '' : `${ratio.toFixed(1)} x`,
-        ratio === undefined || !scenario.target
-          ? ''
-          : `${scenario.target} x ${ratio >= scenario.target ? 'kept' : 'MISSED'}`,
-      ]);
-    }
+export function printTable(lines: readonly Line[]): void {
+  const table = [['', 'client', 'median', 'min – max', '', 'to the first', 'goal']];
+  let title = '';
+  for (const line of lines) {
+    table.push([
+      line.title === title ? '' : line.title,
+      line.entrantTitle,
+      digits(line.median),
+      `${digits(line.min)} – ${digits(line.max)}`,
+      line.unit,
+      line.ratio === undefined ? '' : `${digits(line.ratio)} x`,
+      line.verdicts.map(describeVerdict).join(', '),
+    ]);
+    ({ title } = line);
   }
-  console.log(`\nCPU time of the client process, user and system, µs a message (${environment()})\n`);
-  printColumns(lines);
+  console.log(`\nµs CPU: user and system time of the client process for one message. ${environment()}\n`);
+  printColumns(table, [2, 3, 5]);
 }
 
-export function printMemoryTable(rows: readonly MemoryRow[]): void {
-  const lines = [['client', 'offered', 'bounds filled', 'growth after', 'unsettled', 'unsettled after close']];
-  for (const row of rows) {
-    lines.push([
-      clientTitles[row.client],
-      row.offered.toLocaleString('en'),
-      megabytes(row.boundsBytes),
-      megabytes(row.growthBytes),
-      row.pendingBeforeClose.toLocaleString('en'),
-      row.pendingAfterClose.toLocaleString('en'),
-    ]);
-  }
-  console.log('\nResident memory while QoS 1 publishes of 256 B are offered to a dead broker without awaiting\n');
-  printColumns(lines);
+function describeVerdict({ goal, isKept, isStretch }: Verdict): string {
+  return `${goal} ${isKept ? 'kept' : 'MISSED'}${isStretch ? ' (stretch)' : ''}`;
 }
 
 export function environment(): string {
@@ -84,21 +123,18 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-function digits(value: number): string {
-  return value < 10 ? value.toFixed(2) : value.toFixed(1);
+export function digits(value: number): string {
+  if (Number.isInteger(value)) return String(value);
+  return value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0);
 }
 
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
-}
-
-/** The first two columns to the left, numbers to the right. */
-function printColumns(lines: readonly (readonly string[])[]): void {
+/** Text to the left, the columns of numbers to the right. */
+export function printColumns(lines: readonly (readonly string[])[], numbers: readonly number[]): void {
   const widths = lines[0]!.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
   for (const line of lines) {
     const cells = line.map((cell, column) =>
-      column < 2 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!),
+      numbers.includes(column) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!),
     );
-    console.log(cells.join('   ').trimEnd());
+    console.log(cells.join('  ').trimEnd());
   }
 }

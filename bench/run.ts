@@ -2,16 +2,22 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import type { Task } from './scenarios.js';
+import { startMosquitto, type Broker } from './broker.js';
+import { runLibmosquitto, whyNoLibmosquitto } from './libmosquitto.js';
+import type { Entrant, Scenario } from './scenarios.js';
+import type { Sample, Task } from './tasks.js';
+import type { Version } from './wire.js';
 
 const TIMEOUT_MS = 300_000;
 const env = { ...process.env, NODE_ENV: 'production', DEBUG: '' };
+const ownPrograms = new URL('.', import.meta.url);
 
 /** Runs one task in a fresh process and returns what it measured. */
-export async function runTask<Result>(task: Task): Promise<Result> {
-  const child = fork(script('client-process'), [JSON.stringify(task)], {
+export async function runTask(task: Task, programs = ownPrograms): Promise<Sample> {
+  if (task.client === 'libmosquitto') return runLibmosquitto(task, TIMEOUT_MS);
+  const child = fork(fileURLToPath(new URL('client-process.js', programs)), [JSON.stringify(task)], {
     env,
-    execArgv: task.kind === 'memory' ? ['--expose-gc'] : [],
+    execArgv: task.kind === 'memory' || task.kind === 'idle' ? ['--expose-gc'] : [],
     timeout: TIMEOUT_MS,
   });
   const result = once(child, 'message');
@@ -22,29 +28,84 @@ export async function runTask<Result>(task: Task): Promise<Result> {
       `${task.client} failed at ${JSON.stringify(task)} (exit code ${child.exitCode ?? child.signalCode})`,
     );
   await exit;
-  return outcome[0] as Result;
+  return outcome[0] as Sample;
 }
 
-export interface Peer {
-  readonly url: string;
-  stop(): void;
+export interface TaskOptions {
+  readonly protocolVersion: Version;
+  /** In place of the entrant's own, after a warm-up of half as many. */
+  readonly messages: number | undefined;
 }
 
-export async function startPeer(): Promise<Peer> {
-  const child = fork(script('peer'), { env });
+/** The servers that the chosen rows need. */
+export class Servers {
+  readonly #urls: Readonly<Partial<Record<Scenario['server'], string>>>;
+  readonly #brokers: readonly Broker[];
+  /** What is left out because something is not installed, and why. */
+  readonly leftOut: readonly string[];
+
+  private constructor(
+    urls: Readonly<Partial<Record<Scenario['server'], string>>>,
+    brokers: readonly Broker[],
+    leftOut: readonly string[],
+  ) {
+    this.#urls = urls;
+    this.#brokers = brokers;
+    this.leftOut = leftOut;
+  }
+
+  static async start(scenarios: readonly Scenario[]): Promise<Servers> {
+    const peer = await startPeer();
+    const leftOut: string[] = [];
+    let mosquitto: Broker | undefined;
+    if (scenarios.some(({ server }) => server === 'mosquitto')) {
+      mosquitto = await startMosquitto(await freePort());
+      if (mosquitto === undefined) leftOut.push('requests: Mosquitto is not installed (apt install mosquitto)');
+    }
+    const brokers = mosquitto === undefined ? [peer] : [peer, mosquitto];
+    const urls = {
+      peer: peer.url,
+      dead: `mqtt://127.0.0.1:${await freePort()}`,
+      ...(mosquitto !== undefined && { mosquitto: mosquitto.url }),
+    };
+    if (scenarios.some(({ entrants }) => entrants.some(({ client }) => client === 'libmosquitto'))) {
+      const why = await whyNoLibmosquitto();
+      if (why !== undefined) leftOut.push(`libmosquitto: ${why}`);
+    }
+    return new Servers(urls, brokers, leftOut);
+  }
+
+  has(scenario: Scenario, { client }: Entrant): boolean {
+    if (this.#urls[scenario.server] === undefined) return false;
+    return client !== 'libmosquitto' || !this.leftOut.some((line) => line.startsWith(client));
+  }
+
+  task({ server }: Scenario, entrant: Entrant, { protocolVersion, messages }: TaskOptions): Task {
+    return {
+      client: entrant.client,
+      url: this.#urls[server]!,
+      protocolVersion,
+      messages: messages ?? entrant.messages,
+      warmUp: messages === undefined ? entrant.warmUp : Math.ceil(messages / 2),
+      ...entrant.work,
+    };
+  }
+
+  stop(): void {
+    for (const broker of this.#brokers) broker.stop();
+  }
+}
+
+async function startPeer(): Promise<Broker> {
+  const child = fork(fileURLToPath(new URL('peer.js', ownPrograms)), { env });
   const [address] = (await once(child, 'message')) as [AddressInfo];
   return { url: `mqtt://127.0.0.1:${address.port}`, stop: () => child.disconnect() };
 }
 
-/** A URL where nothing listens. */
-export async function deadUrl(): Promise<string> {
+async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   server.close();
-  return `mqtt://127.0.0.1:${port}`;
-}
-
-function script(name: string): string {
-  return fileURLToPath(new URL(`./${name}.js`, import.meta.url));
+  return port;
 }

@@ -1,14 +1,14 @@
 import { connect as open, connectAsync, type MqttClient } from 'mqtt';
-import type { BenchClient } from './client.js';
+import type { BenchClient, ConnectOptions } from './client.js';
 
 const publishOptions = [{ qos: 0 }, { qos: 1 }, { qos: 2 }] as const;
 
-export async function connect(url: string): Promise<BenchClient> {
-  return wrap(await connectAsync(url, { protocolVersion: 4 }));
+export async function connect({ url, protocolVersion }: ConnectOptions): Promise<BenchClient> {
+  return wrap(await connectAsync(url, { protocolVersion }));
 }
 
-export async function offline(url: string): Promise<BenchClient> {
-  const client = open(url, { protocolVersion: 4 });
+export async function offline({ url, protocolVersion }: ConnectOptions): Promise<BenchClient> {
+  const client = open(url, { protocolVersion });
   client.on('error', () => {}); // nothing listens there: that is the point
   return wrap(client);
 }
@@ -16,10 +16,8 @@ export async function offline(url: string): Promise<BenchClient> {
 function wrap(client: MqttClient): BenchClient {
   return {
     publish: (topic, payload, qos) => client.publishAsync(topic, payload, publishOptions[qos]),
-    subscribe(filter, qos, onMessage) {
-      client.on('message', onMessage);
-      return client.subscribeAsync(filter, { qos });
-    },
+    onMessage: (onMessage) => void client.on('message', onMessage),
+    subscribe: (filters, qos) => client.subscribeAsync([...filters], { qos }),
     close: () => client.endAsync(true),
   };
 }

@@ -1,12 +1,20 @@
 import type { Type } from '@nestjs/common';
-import { Transport } from '@nestjs/microservices';
+import { ClientProxyFactory, Transport, type ClientProxy, type MqttOptions } from '@nestjs/microservices';
 import type { MqttClient } from 'mqtt';
-import { startMicroservice, type BenchServer } from './server.js';
+import { startMicroservice, type BenchServer, type NestOptions } from './nest.js';
 
-export async function start(url: string, controller: Type): Promise<BenchServer> {
-  const app = await startMicroservice(controller, { transport: Transport.MQTT, options: { url, protocolVersion: 4 } });
+export async function startServer(options: NestOptions, controller: Type): Promise<BenchServer> {
+  const app = await startMicroservice(controller, transport(options));
   return {
-    subscribe: (filter) => app.unwrap<MqttClient>().subscribeAsync(filter),
+    subscribe: (filter, qos) => app.unwrap<MqttClient>().subscribeAsync(filter, { qos }),
     close: () => app.close(),
   };
+}
+
+export function createClient(options: NestOptions): ClientProxy {
+  return ClientProxyFactory.create(transport(options));
+}
+
+function transport({ url, protocolVersion, qos }: NestOptions): MqttOptions {
+  return { transport: Transport.MQTT, options: { url, protocolVersion, subscribeOptions: { qos } } };
 }

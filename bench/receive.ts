@@ -1,0 +1,37 @@
+import type { Connect } from './clients/client.js';
+import { Meter } from './meter.js';
+import { eventController } from './nest/controllers.js';
+import type { NestModule } from './nest/nest.js';
+import type { Sample, TaskOf } from './tasks.js';
+import { filterOf, floodFilter } from './wire.js';
+
+const TOPICS = 100;
+/** Filters in one SUBSCRIBE, so that it stays below common packet limits. */
+const FILTERS_PER_SUBSCRIBE = 1_000;
+
+export async function measureReceive(connect: Connect, task: TaskOf<'receive'>): Promise<Sample> {
+  const { qos, payload, subscriptions = 1 } = task;
+  const client = await connect(task);
+  const meter = new Meter(task);
+  client.onMessage(meter.tick);
+  const others = Array.from({ length: subscriptions - 1 }, (_, index) => filterOf(index));
+  for (let first = 0; first < others.length; first += FILTERS_PER_SUBSCRIBE)
+    await client.subscribe(others.slice(first, first + FILTERS_PER_SUBSCRIBE), qos);
+  const messages = task.warmUp + task.messages;
+  await client.subscribe([floodFilter({ messages, topics: TOPICS, firstTopic: 0, payload })], qos);
+  const sample = await meter.sample;
+  await client.close();
+  return sample;
+}
+
+export async function measureEvents({ startServer }: NestModule, task: TaskOf<'events'>): Promise<Sample> {
+  const { qos, handlers, topics, concurrency } = task;
+  const meter = new Meter(task);
+  const controller = eventController(handlers, meter.tick, concurrency !== undefined);
+  const server = await startServer(task, controller);
+  const messages = task.warmUp + task.messages;
+  await server.subscribe(floodFilter({ messages, topics, firstTopic: handlers - topics, payload: 'json' }), qos);
+  const sample = await meter.sample;
+  await server.close();
+  return sample;
+}
