@@ -80,10 +80,12 @@ export class Connection {
     this.#version = version;
     this.#framer = new Framer(version, maxPacketBytes);
     this.#decoder = new Decoder(version, topicAliasMaximum, wantsProblemInformation);
+    // A chunk is lent for the time of its event (network/lent-reads.ts).
     stream.on('data', (chunk: Buffer) => this.#onData(chunk));
     stream.on('error', (cause: Error) => this.fail(lost(cause.message, { cause })));
     stream.on('end', () => this.fail(lost('the server closed the network connection')));
     stream.on('close', () => this.fail(lost('the network connection was closed')));
+    stream.resume();
   }
 
   get isWriting(): boolean {
@@ -188,6 +190,7 @@ export class Connection {
     this.#user?.received(chunk.length);
     this.#framer.push(chunk);
     this.#resume();
+    this.#framer.release();
     if (!this.hasEnded) this.#user?.handled();
   }
 

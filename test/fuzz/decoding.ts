@@ -36,8 +36,12 @@ export function decode(
   });
   try {
     for (const chunk of chunks) {
-      framer.push(chunk);
+      // Lent, as a socket's is: whatever still points into it afterwards shows.
+      const lent = Buffer.from(chunk);
+      framer.push(lent);
       while (framer.next()) decoder.decode(framer, sink);
+      framer.release();
+      lent.fill(0xee);
     }
   } catch (thrown) {
     if (!(thrown instanceof MqttProtocolError)) throw new Failure('threw something else', thrown);

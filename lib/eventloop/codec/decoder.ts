@@ -6,10 +6,6 @@ import { FieldReader, type ReceivedProperties } from './property-reader.js';
 import { isReasonCodeOf, reasonOfReturnCode } from './reason-codes.js';
 import { TopicCache } from './topic-cache.js';
 
-/** Below this a payload is copied, so that a kept message does not pin a 64 KiB chunk of the socket. */
-const COPY_BELOW_BYTES = 4_096;
-const NO_PAYLOAD = Buffer.alloc(0);
-
 /** A decoded PUBLISH. @internal */
 export interface PublishPacket {
   readonly topic: string;
@@ -71,7 +67,7 @@ export class Decoder {
     const type = first >> 4;
     switch (type) {
       case PacketType.Publish:
-        return sink.publish(this.#publish(first, buffer, bodyStart, end));
+        return sink.publish(this.#publish(first, framer));
       case PacketType.Puback:
       case PacketType.Pubrec:
       case PacketType.Pubrel:
@@ -96,7 +92,8 @@ export class Decoder {
     }
   }
 
-  #publish(first: number, buffer: Buffer, bodyStart: number, end: number): PublishPacket {
+  #publish(first: number, framer: Framer): PublishPacket {
+    const { buffer, bodyStart, end } = framer;
     const qos = ((first >> 1) & 3) as QoS;
     const topicStart = bodyStart + 2;
     const topicEnd = topicStart + ((buffer[bodyStart]! << 8) | buffer[bodyStart + 1]!);
@@ -122,7 +119,7 @@ export class Decoder {
     }
     return {
       topic,
-      payload: payloadOf(buffer, at, end),
+      payload: framer.rest(at),
       qos,
       retain: (first & 1) === 1,
       dup: (first & 8) !== 0,
@@ -220,10 +217,4 @@ function packetId(buffer: Buffer, at: number): number {
   const id = (buffer[at]! << 8) | buffer[at + 1]!;
   if (id === 0) throw new MqttProtocolError('packet identifier 0 [MQTT-2.2.1-3]', 0x81);
   return id;
-}
-
-function payloadOf(buffer: Buffer, start: number, end: number): Buffer {
-  if (start === end) return NO_PAYLOAD;
-  const view = buffer.subarray(start, end);
-  return view.length < COPY_BELOW_BYTES ? Buffer.from(view) : view;
 }

@@ -4,6 +4,9 @@ import { packetTypeName, PacketType, type ProtocolVersion } from './packet-types
 const EMPTY = Buffer.alloc(0);
 const LONGEST_HEADER = 5;
 const FIRST_STASH_BYTES = 4_096;
+/** A message that is kept pins at most about this much beside itself, as one of Node's own buffer pool does. */
+const SHARED_COPY_BYTES = 8_192;
+const LARGE_PAYLOAD_BYTES = 4_096;
 
 /** What the server may send: allowed first bytes, and the shortest and longest body of each packet type. */
 interface Grammar {
@@ -70,6 +73,10 @@ export class Framer {
   /** The beginning of a packet whose rest has not come yet. */
   #stash: Buffer = EMPTY;
   #stashed = 0;
+  /** A copy of the chunk from `#copyStart` to `#copyEnd`. */
+  #copy: Buffer = EMPTY;
+  #copyStart = 0;
+  #copyEnd = 0;
 
   constructor(version: ProtocolVersion, maxPacketBytes: number) {
     this.#version = version;
@@ -82,10 +89,36 @@ export class Framer {
     this.#grammar = GRAMMARS[this.#version].connected;
   }
 
+  /** The chunk is lent: call `release` before it is used for something else. */
   push(chunk: Buffer): void {
     this.#chunk =
       this.#offset === this.#chunk.length ? chunk : Buffer.concat([this.#chunk.subarray(this.#offset), chunk]);
     this.#offset = 0;
+    this.#copyEnd = 0;
+  }
+
+  /** Lets go of the chunk; what has not been read of it is copied. */
+  release(): void {
+    this.#chunk = this.#offset === this.#chunk.length ? EMPTY : Buffer.from(this.#chunk.subarray(this.#offset));
+    this.#offset = 0;
+    this.#copyEnd = 0;
+    this.buffer = this.#copy = EMPTY;
+  }
+
+  /** The present packet from `start` to its end, to be kept. Small parts share copies: one for many costs a fraction of one each. */
+  rest(start: number): Buffer {
+    const { buffer, end } = this;
+    if (start === end) return EMPTY;
+    // A packet that came in parts has a buffer of its own.
+    if (buffer !== this.#chunk) return buffer.subarray(start, end);
+    if (end > this.#copyEnd) {
+      const copied = end - start >= LARGE_PAYLOAD_BYTES ? end : Math.min(start + SHARED_COPY_BYTES, buffer.length);
+      this.#copy = Buffer.allocUnsafe(copied - start);
+      buffer.copy(this.#copy, 0, start, copied);
+      this.#copyStart = start;
+      this.#copyEnd = copied;
+    }
+    return this.#copy.subarray(start - this.#copyStart, end - this.#copyStart);
   }
 
   /**

@@ -10,8 +10,8 @@ import { openTcp } from './tcp.js';
 /** The bytes under TLS and WebSocket: what the `connect` hook opens, a Unix socket, or TCP. @internal */
 export async function openBaseStream(server: Server, signal: AbortSignal, options: NetworkOptions): Promise<Duplex> {
   if (options.connect !== undefined) return askHook(options.connect, server, signal);
-  if (server.scheme === 'unix') return openSocket({ path: server.path }, signal);
-  return openTcp(server.host, server.port, server.label, signal);
+  if (server.scheme === 'unix') return openSocket({ path: server.path }, signal, { lendsChunks: true });
+  return openTcp(server.host, server.port, server.label, signal, server.scheme === 'mqtt');
 }
 
 async function askHook(connect: ConnectHook, server: Server, signal: AbortSignal): Promise<Duplex> {

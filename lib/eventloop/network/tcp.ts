@@ -11,9 +11,16 @@ const LEAST_PER_ADDRESS_MS = 2_000;
  * Plain TCP. Tries every address of the host one after the other; the caller's signal bounds the whole.
  *
  * @param label what the errors call the other side
+ * @param lendsChunks see `SocketOptions`
  * @internal
  */
-export async function openTcp(host: string, port: number, label: string, signal: AbortSignal): Promise<Socket> {
+export async function openTcp(
+  host: string,
+  port: number,
+  label: string,
+  signal: AbortSignal,
+  lendsChunks = false,
+): Promise<Socket> {
   const addresses = await resolve(host, label, signal);
   const failures: unknown[] = [];
   for (const [index, address] of addresses.entries()) {
@@ -21,7 +28,7 @@ export async function openTcp(host: string, port: number, label: string, signal:
     try {
       // The last one may use all the time that is left: a slow link must not lose to a short timeout.
       const timeoutMs = index === addresses.length - 1 ? undefined : LEAST_PER_ADDRESS_MS;
-      return await openSocket({ host: address, port }, signal, timeoutMs);
+      return await openSocket({ host: address, port }, signal, { timeoutMs, lendsChunks });
     } catch (error) {
       signal.throwIfAborted();
       failures.push(error);

@@ -53,13 +53,17 @@ export class DecodeHarness {
 
   push(chunk: Buffer): this {
     if (this.isViolated) return this;
+    // The chunk is lent, as a socket's is: whatever still points into it afterwards shows.
+    const lent = Buffer.from(chunk);
     try {
-      this.#framer.push(chunk);
+      this.#framer.push(lent);
       while (this.#framer.next()) this.#decoder.decode(this.#framer, this.#sink);
     } catch (error) {
       if (!(error instanceof MqttProtocolError)) throw error;
       this.decoded.push({ violation: error.reasonCode, message: error.message });
     }
+    this.#framer.release();
+    lent.fill(0xee);
     return this;
   }
 

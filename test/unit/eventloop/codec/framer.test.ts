@@ -50,6 +50,18 @@ describe.each(versions)('framing version %i', (version) => {
     expect(harness.decoded).toMatchObject([{ payload }, { payload: Buffer.alloc(5_000, 2) }]);
   });
 
+  test('what is left unread of a lent chunk is kept when the chunk goes back', () => {
+    const framer = new Framer(version, 1_000);
+    framer.connected();
+    const lent = Buffer.concat([hex('d000'), hex('d000'), hex('d0')]);
+    framer.push(lent);
+    expect(framer.next()).toBe(true);
+    framer.release();
+    lent.fill(0xee);
+    framer.push(hex('00'));
+    expect([framer.next(), framer.next(), framer.next()]).toEqual([true, true, false]);
+  });
+
   test('reading may stop between two packets of a chunk and go on later', () => {
     const framer = new Framer(version, 1_000);
     framer.connected();
