@@ -18,6 +18,53 @@ export class MqttConnectionError extends MqttError {
   }
 }
 
+/**
+ * What failed when TLS was set up.
+ * `certificate-…`, `self-signed`, `unknown-ca` and `wrong-host` are about the server's certificate, `client-certificate-…` is what
+ * the server says of ours. `not-tls`: TLS was asked for where there is none; `tls-expected`: the other way round. `closed`: the server ended the handshake without a word. `unusable-files`: certificates or keys of
+ * ours that cannot be read any more, or no longer fit together.
+ *
+ * @publicApi
+ */
+export type TlsFailure =
+  | 'certificate-expired'
+  | 'certificate-not-yet-valid'
+  | 'certificate-revoked'
+  | 'certificate-invalid'
+  | 'self-signed'
+  | 'unknown-ca'
+  | 'wrong-host'
+  | 'client-certificate-required'
+  | 'client-certificate-revoked'
+  | 'client-certificate-expired'
+  | 'client-certificate-rejected'
+  | 'protocol-version'
+  | 'alpn'
+  | 'not-tls'
+  | 'tls-expected'
+  | 'closed'
+  | 'handshake'
+  | 'unusable-files';
+
+/** No secure connection could be made. Retried: certificates are renewed. @publicApi */
+export class MqttTlsError extends MqttError {
+  static {
+    brand(this, 'MqttTlsError');
+  }
+  override readonly code = 'MQTT_TLS';
+
+  constructor(
+    readonly reason: TlsFailure,
+    /** Without credentials. */
+    readonly server: string,
+    /** What failed, and what to do about it. */
+    problem: string,
+    options?: ErrorOptions,
+  ) {
+    super(`no secure connection to ${server}: ${problem}`, options);
+  }
+}
+
 /** The CONNECT was answered with a refusal. @publicApi */
 export class MqttConnectionRefusedError extends MqttError {
   static {

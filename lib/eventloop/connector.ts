@@ -20,6 +20,7 @@ import { MqttError } from './errors.js';
 import type { SessionIdentity } from './identity.js';
 import { negotiate, type Negotiated } from './negotiated.js';
 import type { Dial, DialContext } from './network/dial.js';
+import { tlsAlertOf, tlsExpected } from './network/tls-errors.js';
 import type { ResolvedOptions, Server } from './options.js';
 
 const UNSUPPORTED_PROTOCOL_VERSION = 0x84;
@@ -63,6 +64,7 @@ export class Connector {
   ): Promise<Established> {
     const deadline = new AbortController();
     let step = 'asking for credentials';
+    let firstBytes: Buffer | undefined;
     const timer = this.#clock.startTimer(
       () => deadline.abort(new MqttConnectTimeoutError(server.label, options.connectTimeoutMs, step)),
       options.connectTimeoutMs,
@@ -94,6 +96,7 @@ export class Connector {
         step = 'opening the network connection';
         const stream = await this.#open(server, signal, { options, step: (name) => (step = name) });
         this.#assertFresh(credentials, stream);
+        stream.once('data', (chunk: Buffer) => (firstBytes = chunk));
         step = 'waiting for CONNACK';
         const connection = new Connection(
           stream,
@@ -127,7 +130,7 @@ export class Connector {
         this.#speaksOnly311.add(server.label);
       }
     } catch (error) {
-      throw attemptError(server, error as Error);
+      throw attemptError(server, error as Error, firstBytes);
     } finally {
       timer.cancel();
     }
@@ -211,12 +214,18 @@ function refusal(server: Server, { reasonCode, properties }: Connack): MqttConne
 }
 
 /** What ended an attempt, in words that name the server. */
-function attemptError(server: Server, error: Error): MqttError {
+function attemptError(server: Server, error: Error, firstBytes: Buffer | undefined): MqttError {
+  if (error instanceof MqttProtocolError) return tlsExpected(firstBytes, server, error) ?? error;
   const isOfAttempt = error instanceof MqttError && error.code !== 'MQTT_CONNECTION_LOST';
   if (isOfAttempt) return error;
+  // In TLS 1.3 a server judges our certificate when the handshake is over for us.
+  const tlsAlert = tlsAlertOf(error instanceof MqttError ? error.cause : error, server);
+  if (tlsAlert !== undefined) return tlsAlert;
+  const isSilent = error instanceof MqttError && firstBytes === undefined;
+  const hint = isSilent && server.scheme === 'mqtt' ? '; if this port speaks TLS, use mqtts:' : '';
   return new MqttConnectionError(
     'MQTT_CONNECT_FAILED',
-    `cannot connect to ${server.label}: ${error.message}`,
+    `cannot connect to ${server.label}: ${error.message}${hint}`,
     'not-sent',
     { cause: error },
   );

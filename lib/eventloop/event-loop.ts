@@ -17,7 +17,7 @@ import type {
   SubscribeResult,
 } from './messages.js';
 import type { Negotiated } from './negotiated.js';
-import { dialNetwork } from './network/network.js';
+import { Network } from './network/network.js';
 import type { EventLoopOptions, ResolvedOptions } from './options.js';
 import { Requests } from './requests.js';
 import { randomClientId, resolveOptions } from './resolve-options.js';
@@ -91,7 +91,7 @@ export class EventLoop {
         gaveUp: (cause) => this.#gaveUp(cause),
       },
       this.#emitter,
-      { clock: this.#clock, random: runtime.random ?? Math.random, dial: runtime.dial ?? dialNetwork },
+      { clock: this.#clock, random: runtime.random ?? Math.random, dial: runtime.dial ?? new Network().dial },
     );
   }
 

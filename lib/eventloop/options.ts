@@ -2,7 +2,8 @@ import type { Authentication } from './credentials/authentication.js';
 import type { Credentials, CredentialsProvider } from './credentials/credentials.js';
 import type { MqttError } from './errors.js';
 import type { PublishProperties, QoS, UserProperties } from './messages.js';
-import type { ConnectHook, ConnectTarget } from './network/network-options.js';
+import type { ConnectHook, ConnectTarget, TlsOptions } from './network/network-options.js';
+import type { ResolvedTls } from './network/resolved-tls.js';
 
 /** What happens to a publish when the request queue is full. @publicApi */
 export type OverflowPolicy =
@@ -107,6 +108,8 @@ export interface EventLoopOptions {
   readonly keepAliveSeconds?: number | undefined;
   /** How long a PINGRESP may take, 1 to 3 600 000. Default: the smaller of 30 000 and half the keep alive. */
   readonly pingTimeoutMs?: number | undefined;
+  /** Certificates, keys and versions for `mqtts:`. Default: what Node trusts, no client certificate. */
+  readonly tls?: TlsOptions | undefined;
   /** Opens the byte stream under the connection in place of TCP and Unix sockets. */
   readonly connect?: ConnectHook | undefined;
   /** One deadline over credentials, DNS, CONNECT and CONNACK, 1 to 3 600 000. Default 10 000. */
@@ -177,6 +180,7 @@ export interface ResolvedOptions {
   readonly sessionExpirySeconds: number;
   readonly keepAliveSeconds: number;
   readonly pingTimeoutMs: number | undefined;
+  readonly tls: ResolvedTls | undefined;
   readonly connect: ConnectHook | undefined;
   readonly connectTimeoutMs: number;
   readonly credentials: Credentials | CredentialsProvider | undefined;

@@ -3,9 +3,11 @@ import { asBuffer, assertPublishProperties, assertUserProperties } from './codec
 import type { Authentication } from './credentials/authentication.js';
 import { credentialsProblem } from './credentials/resolve-credentials.js';
 import type { Credentials, CredentialsProvider } from './credentials/credentials.js';
+import { hidden } from './hidden.js';
 import { OptionChecks } from './option-checks.js';
 import type { EventLoopOptions, ReconnectOptions, ResolvedOptions, ThrottleOptions, Will } from './options.js';
-import { hidden, parseServers } from './server-url.js';
+import { resolveTls } from './resolve-tls.js';
+import { parseServers } from './server-url.js';
 import { RESERVED_IDS } from './session/packet-ids.js';
 import { assertText } from './text.js';
 import { assertTopicName } from './topics.js';
@@ -28,6 +30,7 @@ const KNOWN = [
   'sessionExpirySeconds',
   'keepAliveSeconds',
   'pingTimeoutMs',
+  'tls',
   'connect',
   'connectTimeoutMs',
   'credentials',
@@ -70,8 +73,10 @@ export function resolveOptions(options: EventLoopOptions): ResolvedOptions {
   checks.unknownKeys('', options, KNOWN);
   const clean = checks.boolean('clean', options.clean, true);
   const maxPacketBytes = checks.integer('maxPacketBytes', options.maxPacketBytes, 128, LARGEST_PACKET_BYTES, 256 * KIB);
+  const servers = parseServers(options.url ?? 'mqtt://localhost:1883', checks);
   const resolved: ResolvedOptions = {
-    servers: parseServers(options.url ?? 'mqtt://localhost:1883', checks),
+    servers,
+    tls: resolveTls(options.tls, servers, checks),
     protocolVersion: checks.oneOf('protocolVersion', options.protocolVersion, ['auto', 5, 4] as const, 'auto'),
     clientId: resolveClientId(options.clientId, checks),
     clean,

@@ -1,9 +1,10 @@
 import type { Credentials } from './credentials/credentials.js';
+import { hidden } from './hidden.js';
 import type { OptionChecks } from './option-checks.js';
 import type { Server } from './options.js';
 
 const DEFAULT_PORTS = { mqtt: 1883, mqtts: 8883, ws: 80, wss: 443 } as const;
-const EXPECTED = 'mqtt://host[:port], user information optional, or unix:/path';
+const EXPECTED = 'mqtt:// or mqtts://host[:port], user information optional, or unix:/path';
 /** What an address of a Unix socket can hold on Linux, less its terminating zero. */
 const LONGEST_SOCKET_PATH_BYTES = 107;
 
@@ -26,8 +27,8 @@ function parseServer(option: string, url: unknown, checks: OptionChecks): Server
   const parsed = new URL(url);
   const scheme = parsed.protocol.slice(0, -1);
   if (scheme === 'unix') return parseUnix(option, parsed, checks);
-  if (scheme !== 'mqtt') {
-    checks.report(option, withoutSecrets(url), `${EXPECTED}; TLS and WebSocket are not available in this version`);
+  if (scheme !== 'mqtt' && scheme !== 'mqtts') {
+    checks.report(option, withoutSecrets(url), `${EXPECTED}; WebSocket is not available in this version`);
     return undefined;
   }
   const extra = parsed.search || parsed.hash || (parsed.pathname === '/' ? '' : parsed.pathname);
@@ -108,15 +109,6 @@ export function parseServerReference(reference: string, from: Server): Server | 
       return networkServer(from.scheme, parsed, from.credentials, 'path' in from ? from.path : undefined);
   }
   return undefined;
-}
-
-/** The same object, which `inspect`, `JSON.stringify` and loggers see nothing of. @internal */
-export function hidden<T extends object>(secrets: T): T {
-  const properties = Object.entries(secrets).map(([name, value]) => [
-    name,
-    { value: value as unknown, enumerable: false },
-  ]);
-  return Object.freeze(Object.defineProperties({}, Object.fromEntries(properties) as PropertyDescriptorMap) as T);
 }
 
 /** Passwords stand before an "@", tokens behind "?" and "#", also where the rest is no URL. */

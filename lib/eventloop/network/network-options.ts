@@ -16,3 +16,47 @@ export type ConnectTarget =
  * @publicApi
  */
 export type ConnectHook = (target: ConnectTarget, signal: AbortSignal) => Duplex | Promise<Duplex>;
+
+/** One or more PEM blocks. @publicApi */
+export type Pem = string | Uint8Array;
+
+/** @publicApi */
+export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
+
+/**
+ * TLS of `mqtts:` and `wss:`. What is given as text or bytes is used for the life of the loop; files (`…File`) are read at
+ * construction and again before every attempt, so that what was renewed there takes effect with the next connection.
+ *
+ * @publicApi
+ */
+export interface TlsOptions {
+  /** The certificate authorities to trust, in place of those that come with Node (and NODE_EXTRA_CA_CERTS). */
+  readonly ca?: Pem | readonly Pem[] | undefined;
+  readonly caFile?: string | readonly string[] | undefined;
+  /** The client certificate, its chain behind it. Needs a key. */
+  readonly cert?: Pem | undefined;
+  readonly certFile?: string | undefined;
+  /** Its private key: PKCS#8, PKCS#1 (RSA) or SEC1 (EC), also encrypted. */
+  readonly key?: Pem | undefined;
+  readonly keyFile?: string | undefined;
+  /** Of an encrypted key, or of the PFX. */
+  readonly passphrase?: string | undefined;
+  /** Client certificate, chain and key in one (PKCS#12), in place of `cert` and `key`. */
+  readonly pfx?: Uint8Array | undefined;
+  readonly pfxFile?: string | undefined;
+  /** Revocation lists; with them every certificate of the server's chain must be covered by one. */
+  readonly crl?: Pem | readonly Pem[] | undefined;
+  readonly crlFile?: string | readonly string[] | undefined;
+  /** Offered to the server, which chooses one: `['x-amzn-mqtt-ca']` or `['mqtt']` reach AWS IoT on port 443. */
+  readonly alpnProtocols?: readonly string[] | undefined;
+  /** The name to ask for (SNI) and to verify, in place of the URL's host. */
+  readonly servername?: string | undefined;
+  /** False accepts any certificate, and with it anybody who stands between: only for experiments. Default true. */
+  readonly rejectUnauthorized?: boolean | undefined;
+  /** Default `TLSv1.2`. */
+  readonly minVersion?: TlsVersion | undefined;
+  /** Default `TLSv1.3`. */
+  readonly maxVersion?: TlsVersion | undefined;
+  /** OpenSSL's cipher list. Default: Node's. */
+  readonly ciphers?: string | undefined;
+}

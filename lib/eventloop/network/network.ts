@@ -1,11 +1,23 @@
 import type { Duplex } from 'node:stream';
-import type { Dial } from './dial.js';
 import { openBaseStream } from './base-stream.js';
+import type { Dial } from './dial.js';
+import { Tls } from './tls.js';
 
 /**
- * Opens the stream of one attempt, layer on layer. Each layer takes the attempt's signal, and closes the one below when it fails.
+ * The network of one loop. It puts the stream of an attempt together, layer on layer: TCP, a Unix socket or what a hook opens; TLS.
+ * Each layer takes the attempt's signal, and closes the one below when it fails.
  *
  * @internal
  */
-export const dialNetwork: Dial = async (server, signal, { options }): Promise<Duplex> =>
-  openBaseStream(server, signal, options);
+export class Network {
+  readonly #tls = new Tls();
+
+  readonly dial: Dial = async (server, signal, { options, step }): Promise<Duplex> => {
+    if (server.scheme !== 'mqtts') return openBaseStream(server, signal, options);
+    // Before there is a stream that they would leave open.
+    const prepared = await this.#tls.prepare(options.tls!, server, signal);
+    const stream = await openBaseStream(server, signal, options);
+    step('doing the TLS handshake');
+    return this.#tls.handshake(stream, server, prepared, signal);
+  };
+}

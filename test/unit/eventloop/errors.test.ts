@@ -25,6 +25,7 @@ const {
   MqttKeepAliveTimeoutError,
   MqttProtocolError,
   MqttServerDisconnectError,
+  MqttTlsError,
 } = connectionErrors;
 
 /** One of each, with its code and a word of its cure. */
@@ -57,6 +58,7 @@ const ALL: readonly (readonly [errors.MqttError, string, string])[] = [
   [new MqttKeepAliveTimeoutError(60, 90_000.4), 'MQTT_KEEP_ALIVE_TIMEOUT', 'raise keepAliveSeconds'],
   [new MqttConnectTimeoutError('mqtt://h', 5, 'waiting for CONNACK'), 'MQTT_CONNECT_TIMEOUT', 'raise connectTimeoutMs'],
   [new MqttCredentialsError('x'), 'MQTT_CREDENTIALS', 'x'],
+  [new MqttTlsError('unknown-ca', 'mqtts://h', 'give tls.ca'), 'MQTT_TLS', 'give tls.ca'],
 ];
 
 test.each(ALL)('%s has its code, its name and its cure', (error, code, cure) => {

@@ -19,7 +19,7 @@ function everythingSaid(error: unknown): string {
 
 /** What people put where it does not belong. */
 test.each<[string, unknown]>([
-  ['a URL of another scheme', { url: `mqtts://user:${SECRET}@host` }],
+  ['a URL of another scheme', { url: `amqps://user:${SECRET}@host` }],
   ['a URL without a scheme', { url: `user:${SECRET}@host:1883` }],
   ['a URL without its slashes', { url: `mqtt:user:${SECRET}@host` }],
   ['a URL with one slash', { url: `mqtt:/user:${SECRET}@host` }],
@@ -53,7 +53,7 @@ test.each<[string, unknown]>([
 
 test('the error still tells which URL it was', () => {
   for (const [url, told] of [
-    [`mqtts://user:${SECRET}@host:8883`, 'host:8883'],
+    [`amqps://user:${SECRET}@host:8883`, 'host:8883'],
     [`mqtt://user:${SECRET}@host/path`, 'host/path'],
     ['localhost:1883', 'localhost:1883'],
   ] as const) {

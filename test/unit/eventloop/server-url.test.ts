@@ -17,6 +17,7 @@ function only(url: string): Server {
 
 test.each([
   ['mqtt://broker', { scheme: 'mqtt', host: 'broker', port: 1883, label: 'mqtt://broker:1883' }],
+  ['mqtts://broker', { scheme: 'mqtts', host: 'broker', port: 8883, label: 'mqtts://broker:8883' }],
   ['mqtt://[::1]:7', { scheme: 'mqtt', host: '::1', port: 7, label: 'mqtt://[::1]:7' }],
   ['unix:/run/mosquitto.sock', { scheme: 'unix', path: '/run/mosquitto.sock', label: 'unix:/run/mosquitto.sock' }],
   ['unix:///run/mosquitto.sock', { scheme: 'unix', path: '/run/mosquitto.sock', label: 'unix:/run/mosquitto.sock' }],
