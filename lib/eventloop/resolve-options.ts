@@ -5,7 +5,8 @@ import { credentialsProblem } from './credentials/resolve-credentials.js';
 import type { Credentials, CredentialsProvider } from './credentials/credentials.js';
 import { hidden } from './hidden.js';
 import { OptionChecks } from './option-checks.js';
-import type { EventLoopOptions, ReconnectOptions, ResolvedOptions, ThrottleOptions, Will } from './options.js';
+import type { EventLoopOptions, ResolvedOptions, ThrottleOptions, Will } from './options.js';
+import { resolveReconnect } from './resolve-reconnect.js';
 import { resolveTls } from './resolve-tls.js';
 import { parseServers } from './server-url.js';
 import { RESERVED_IDS } from './session/packet-ids.js';
@@ -231,49 +232,6 @@ function resolveWill(will: Will | undefined, checks: OptionChecks): ResolvedOpti
     retain: checks.boolean('will.retain', will.retain, false),
     delaySeconds: checks.integer('will.delaySeconds', will.delaySeconds, 0, UINT32, 0),
     properties: will.properties,
-  });
-}
-
-function resolveReconnect(reconnect: ReconnectOptions, checks: OptionChecks): ResolvedOptions['reconnect'] {
-  const isObject = typeof reconnect === 'object' && reconnect !== null;
-  if (!isObject)
-    checks.report(
-      'reconnect',
-      reconnect,
-      '{ policy?, minDelayMs?, maxDelayMs?, factor?, jitter?, stableAfterMs?, retry? }',
-    );
-  const given = isObject ? reconnect : {};
-  checks.unknownKeys('reconnect.', given, [
-    'policy',
-    'minDelayMs',
-    'maxDelayMs',
-    'factor',
-    'jitter',
-    'stableAfterMs',
-    'retry',
-  ]);
-  if (given.retry !== undefined && typeof given.retry !== 'function')
-    checks.report('reconnect.retry', given.retry, 'a function');
-  const minDelayMs = checks.number('reconnect.minDelayMs', given.minDelayMs, 1, HOUR_MS, 1_000);
-  return Object.freeze({
-    policy: checks.oneOf(
-      'reconnect.policy',
-      given.policy,
-      ['never', 'after-first-success', 'always'] as const,
-      'after-first-success',
-    ),
-    minDelayMs,
-    maxDelayMs: checks.number(
-      'reconnect.maxDelayMs',
-      given.maxDelayMs,
-      minDelayMs,
-      DAY_MS,
-      Math.max(120_000, minDelayMs),
-    ),
-    factor: checks.number('reconnect.factor', given.factor, 1, 10, 2),
-    jitter: checks.oneOf('reconnect.jitter', given.jitter, ['full', 'none'] as const, 'full'),
-    stableAfterMs: checks.number('reconnect.stableAfterMs', given.stableAfterMs, 0, DAY_MS, 30_000),
-    retry: given.retry,
   });
 }
 
