@@ -174,3 +174,32 @@ export class MqttCredentialsError extends MqttError {
     return `${this.stack ?? String(this)} { code: '${this.code}'${shown} }`;
   }
 }
+
+/**
+ * Why there is no tunnel through a proxy.
+ * `unreachable`: no connection to it. `credentials`: it wants others (407, 401). `refused`: any other status than 2xx.
+ * `invalid-response`: its answer is no HTTP/1, or without bounds. `closed`: it hung up before it had answered.
+ *
+ * @publicApi
+ */
+export type ProxyProblem = 'unreachable' | 'credentials' | 'refused' | 'invalid-response' | 'closed';
+
+/** The proxy did not open a tunnel to the server. @publicApi */
+export class MqttProxyError extends MqttError {
+  static {
+    brand(this, 'MqttProxyError');
+  }
+  override readonly code = 'MQTT_PROXY';
+
+  constructor(
+    /** Scheme, host and port. */
+    readonly proxy: string,
+    readonly problem: ProxyProblem,
+    message: string,
+    /** What the proxy answered, when it answered in HTTP. */
+    readonly status?: number | undefined,
+    options?: ErrorOptions,
+  ) {
+    super(`the proxy ${proxy} ${message}`, options);
+  }
+}

@@ -36,6 +36,13 @@ export type { Negotiated } from './negotiated.js';
 export type { Dial, DialContext } from './network/dial.js';
 export type { ConnectHook, ConnectTarget, Pem, TlsOptions, TlsVersion } from './network/network-options.js';
 export type {
+  ProxyByUrl,
+  ProxyFromEnvironment,
+  ProxyHeaders,
+  ProxyOptions,
+  ProxySettings,
+} from './network/proxy-options.js';
+export type {
   AcknowledgeMode,
   EventLoopOptions,
   IncomingOverflowPolicy,

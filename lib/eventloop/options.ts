@@ -3,6 +3,7 @@ import type { Credentials, CredentialsProvider } from './credentials/credentials
 import type { MqttError } from './errors.js';
 import type { PublishProperties, QoS, UserProperties } from './messages.js';
 import type { ConnectHook, ConnectTarget, TlsOptions } from './network/network-options.js';
+import type { Proxies, ProxyOptions } from './network/proxy-options.js';
 import type { ResolvedTls } from './network/resolved-tls.js';
 
 /** What happens to a publish when the request queue is full. @publicApi */
@@ -112,7 +113,9 @@ export interface EventLoopOptions {
   readonly tls?: TlsOptions | undefined;
   /** Opens the byte stream under the connection in place of TCP and Unix sockets. */
   readonly connect?: ConnectHook | undefined;
-  /** One deadline over credentials, DNS, CONNECT and CONNACK, 1 to 3 600 000. Default 10 000. */
+  /** An HTTP proxy that opens a tunnel to the server (CONNECT). Default: none, whatever the environment says. */
+  readonly proxy?: ProxyOptions | undefined;
+  /** One deadline over credentials, DNS, proxy, CONNECT and CONNACK, 1 to 3 600 000. Default 10 000. */
   readonly connectTimeoutMs?: number | undefined;
   /** User name and password, or a function that is asked for them before every attempt. */
   readonly credentials?: Credentials | CredentialsProvider | undefined;
@@ -182,6 +185,7 @@ export interface ResolvedOptions {
   readonly pingTimeoutMs: number | undefined;
   readonly tls: ResolvedTls | undefined;
   readonly connect: ConnectHook | undefined;
+  readonly proxy: Proxies | undefined;
   readonly connectTimeoutMs: number;
   readonly credentials: Credentials | CredentialsProvider | undefined;
   readonly renewBeforeSeconds: number | undefined;

@@ -6,6 +6,7 @@ import type { Credentials, CredentialsProvider } from './credentials/credentials
 import { hidden } from './hidden.js';
 import { OptionChecks } from './option-checks.js';
 import type { EventLoopOptions, ResolvedOptions, ThrottleOptions, Will } from './options.js';
+import { resolveProxy } from './network/resolve-proxy.js';
 import { resolveReconnect } from './resolve-reconnect.js';
 import { resolveTls } from './resolve-tls.js';
 import { parseServers } from './server-url.js';
@@ -33,6 +34,7 @@ const KNOWN = [
   'pingTimeoutMs',
   'tls',
   'connect',
+  'proxy',
   'connectTimeoutMs',
   'credentials',
   'renewBeforeSeconds',
@@ -95,6 +97,7 @@ export function resolveOptions(options: EventLoopOptions): ResolvedOptions {
         ? undefined
         : checks.number('pingTimeoutMs', options.pingTimeoutMs, 1, HOUR_MS, 1),
     connect: checks.callback('connect', options.connect),
+    proxy: resolveProxy(options, servers, checks),
     connectTimeoutMs: checks.number('connectTimeoutMs', options.connectTimeoutMs, 1, HOUR_MS, 10_000),
     credentials: resolveCredentialsOption(options.credentials, checks),
     renewBeforeSeconds:

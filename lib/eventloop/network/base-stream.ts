@@ -2,15 +2,20 @@ import { Duplex } from 'node:stream';
 import { MqttConnectionError } from '../connection-errors.js';
 import type { Server } from '../options.js';
 import { untilAborted } from '../promises.js';
-import type { NetworkOptions } from './dial.js';
+import type { DialContext } from './dial.js';
+import { connectThroughProxy } from './http-proxy.js';
 import type { ConnectHook, ConnectTarget } from './network-options.js';
+import { proxyFor } from './proxy-options.js';
 import { openSocket } from './socket.js';
 import { openTcp } from './tcp.js';
 
-/** The bytes under TLS and WebSocket: what the `connect` hook opens, a Unix socket, or TCP. @internal */
-export async function openBaseStream(server: Server, signal: AbortSignal, options: NetworkOptions): Promise<Duplex> {
+/** The bytes under TLS and WebSocket: what the `connect` hook opens, a Unix socket, a tunnel through a proxy, or TCP. @internal */
+export async function openBaseStream(server: Server, signal: AbortSignal, context: DialContext): Promise<Duplex> {
+  const { options } = context;
   if (options.connect !== undefined) return askHook(options.connect, server, signal);
   if (server.scheme === 'unix') return openSocket({ path: server.path }, signal, { lendsChunks: true });
+  const proxy = options.proxy && proxyFor(options.proxy, server);
+  if (proxy !== undefined) return connectThroughProxy(proxy, server.host, server.port, signal, context);
   return openTcp(server.host, server.port, server.label, signal, server.scheme === 'mqtt');
 }
 

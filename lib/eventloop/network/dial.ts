@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { ResolvedOptions, Server } from '../options.js';
 
 /** The options that say how to reach a server. @internal */
-export type NetworkOptions = Pick<ResolvedOptions, 'connect' | 'maxPacketBytes' | 'tls'>;
+export type NetworkOptions = Pick<ResolvedOptions, 'connect' | 'proxy' | 'maxPacketBytes' | 'tls'>;
 
 /** What an attempt tells its network, and asks of it. @internal */
 export interface DialContext {

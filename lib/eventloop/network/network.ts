@@ -12,11 +12,12 @@ import { Tls } from './tls.js';
 export class Network {
   readonly #tls = new Tls();
 
-  readonly dial: Dial = async (server, signal, { options, step }): Promise<Duplex> => {
-    if (server.scheme !== 'mqtts') return openBaseStream(server, signal, options);
+  readonly dial: Dial = async (server, signal, context): Promise<Duplex> => {
+    const { options, step } = context;
+    if (server.scheme !== 'mqtts') return openBaseStream(server, signal, context);
     // Before there is a stream that they would leave open.
     const prepared = await this.#tls.prepare(options.tls!, server, signal);
-    const stream = await openBaseStream(server, signal, options);
+    const stream = await openBaseStream(server, signal, context);
     step('doing the TLS handshake');
     return this.#tls.handshake(stream, server, prepared, signal);
   };

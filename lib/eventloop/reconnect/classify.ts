@@ -2,6 +2,7 @@ import {
   MqttConnectionRefusedError,
   MqttCredentialsError,
   MqttProtocolError,
+  MqttProxyError,
   MqttServerDisconnectError,
 } from '../connection-errors.js';
 import type { MqttError } from '../errors.js';
@@ -37,6 +38,7 @@ const PERMANENT_REFUSALS: ReadonlySet<number> = new Set([
 /** @internal */
 export function classify(error: MqttError): ErrorClass {
   if (error instanceof MqttCredentialsError) return 'credentials';
+  if (error instanceof MqttProxyError) return error.problem === 'credentials' ? 'credentials' : 'transient';
   const refused = error instanceof MqttConnectionRefusedError;
   if (!refused && !(error instanceof MqttServerDisconnectError)) return 'transient';
   switch (error.reasonCode) {
