@@ -94,7 +94,7 @@ export class Connector {
           version,
         );
         step = 'opening the network connection';
-        const stream = await this.#open(server, signal, { options, step: (name) => (step = name) });
+        const stream = await this.#open(server, signal, { options, request, step: (name) => (step = name) });
         this.#assertFresh(credentials, stream);
         stream.once('data', (chunk: Buffer) => (firstBytes = chunk));
         step = 'waiting for CONNACK';

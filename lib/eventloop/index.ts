@@ -39,6 +39,7 @@ export type {
   ProxyByUrl,
   ProxyFromEnvironment,
   ProxyHeaders,
+  ProxyHeadersProvider,
   ProxyOptions,
   ProxySettings,
 } from './network/proxy-options.js';

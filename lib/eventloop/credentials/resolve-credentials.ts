@@ -6,12 +6,14 @@ import { expiryMs, expiryProblem } from './expiry.js';
 /**
  * The credentials of one attempt.
  *
+ * @param provider what the errors call it
  * @throws MqttCredentialsError when the provider throws or returns something else, or credentials that have expired
  * @internal
  */
 export async function resolveCredentials(
   source: Credentials | CredentialsProvider | undefined,
   request: CredentialsRequest,
+  provider = 'the credentials provider',
 ): Promise<Credentials> {
   if (typeof source !== 'function') return source ?? {};
   const { signal } = request;
@@ -24,14 +26,14 @@ export async function resolveCredentials(
   } catch (cause) {
     signal.throwIfAborted();
     if (cause instanceof MqttCredentialsError) throw cause;
-    throw new MqttCredentialsError('the credentials provider failed; its error is the cause', { cause });
+    throw new MqttCredentialsError(`${provider} failed; its error is the cause`, { cause });
   }
   const problem = credentialsProblem(credentials) ?? expiryProblem((credentials as Credentials).expiresAt);
-  if (problem !== undefined) throw new MqttCredentialsError(`the credentials provider returned ${problem}`);
+  if (problem !== undefined) throw new MqttCredentialsError(`${provider} returned ${problem}`);
   const expiresAtMs = expiryMs(credentials as Credentials);
   if (expiresAtMs <= request.epochMs) {
     throw new MqttCredentialsError(
-      `the credentials provider returned credentials that expired at ${new Date(expiresAtMs).toISOString()}, and by this computer's clock it is ${new Date(request.epochMs).toISOString()}: do not keep them longer than that, or set the clock`,
+      `${provider} returned credentials that expired at ${new Date(expiresAtMs).toISOString()}, and by this computer's clock it is ${new Date(request.epochMs).toISOString()}: do not keep them longer than that, or set the clock`,
     );
   }
   return credentials as Credentials;

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import type { CredentialsRequest } from '../credentials/credentials.js';
 import type { ResolvedOptions, Server } from '../options.js';
 
 /** The options that say how to reach a server. @internal */
@@ -8,6 +9,8 @@ export type NetworkOptions = Pick<ResolvedOptions, 'connect' | 'proxy' | 'maxPac
 export interface DialContext {
   /** Those of this attempt: `reconnect` may have changed them. */
   readonly options: NetworkOptions;
+  /** What providers are asked with. */
+  readonly request: CredentialsRequest;
   /** Says what the attempt is doing from now on, for the error of its deadline: "doing the TLS handshake". */
   readonly step: (step: string) => void;
 }

@@ -21,10 +21,10 @@ export async function connectThroughProxy(
   host: string,
   port: number,
   signal: AbortSignal,
-  { step }: DialContext,
+  { request: asked, step }: DialContext,
 ): Promise<Duplex> {
   step(`asking for what to tell the proxy ${proxy.label}`);
-  const request = await connectRequest(proxy, host, port, signal);
+  const request = await connectRequest(proxy, host, port, asked);
   step(`connecting to the proxy ${proxy.label}`);
   const stream = await dialProxy(proxy, signal);
   step(`waiting for the proxy ${proxy.label} to answer`);

@@ -1,8 +1,11 @@
-import type { Credentials, CredentialsProvider } from '../credentials/credentials.js';
+import type { Credentials, CredentialsProvider, CredentialsRequest } from '../credentials/credentials.js';
 import type { NoProxy } from './no-proxy.js';
 
 /** @publicApi */
 export type ProxyHeaders = Readonly<Record<string, string>>;
+
+/** Asked before every attempt, inside the connect deadline; the request's `server` is the proxy. @publicApi */
+export type ProxyHeadersProvider = (request: CredentialsRequest) => ProxyHeaders | Promise<ProxyHeaders>;
 
 /** What holds for a proxy wherever its address comes from. @publicApi */
 export interface ProxySettings {
@@ -14,7 +17,7 @@ export interface ProxySettings {
   /**
    * Sent with CONNECT, for other authentication than Basic for example: an object, or a function that is asked before every attempt.
    */
-  readonly headers?: ProxyHeaders | (() => ProxyHeaders | Promise<ProxyHeaders>) | undefined;
+  readonly headers?: ProxyHeaders | ProxyHeadersProvider | undefined;
 }
 
 /** A proxy that is named. @publicApi */
@@ -46,7 +49,7 @@ export interface Proxy {
   /** For people: scheme, host and port, never user information. */
   readonly label: string;
   readonly credentials: Credentials | CredentialsProvider | undefined;
-  readonly headers: (() => ProxyHeaders | Promise<ProxyHeaders>) | undefined;
+  readonly headers: ProxyHeadersProvider | undefined;
 }
 
 /** Which proxy for which server. @internal */

@@ -3,7 +3,7 @@ import { MqttCredentialsError } from '../connection-errors.js';
 import { resolveCredentials } from '../credentials/resolve-credentials.js';
 import { MqttArgumentError } from '../errors.js';
 import { untilAborted } from '../promises.js';
-import type { Credentials } from '../credentials/credentials.js';
+import type { Credentials, CredentialsRequest } from '../credentials/credentials.js';
 import type { Proxy, ProxyHeaders } from './proxy-options.js';
 
 const MOST_HEADER_BYTES = 16_384;
@@ -16,10 +16,17 @@ const RESERVED_HEADERS = new Set(['host', 'connection', 'content-length', 'trans
  * @throws MqttCredentialsError, or the signal's reason
  * @internal
  */
-export async function connectRequest(proxy: Proxy, host: string, port: number, signal: AbortSignal): Promise<string> {
+export async function connectRequest(
+  proxy: Proxy,
+  host: string,
+  port: number,
+  asked: CredentialsRequest,
+): Promise<string> {
   const authority = authorityOf(host, port);
-  const headers = await headersOf(proxy, signal);
-  const authorization = proxy.credentials && basic(await resolveCredentials(proxy.credentials, signal));
+  const request = { ...asked, server: proxy.label };
+  const headers = await headersOf(proxy, request);
+  const authorization =
+    proxy.credentials && basic(await resolveCredentials(proxy.credentials, request, 'proxy.credentials'));
   const lines = [
     `CONNECT ${authority} HTTP/1.1`,
     `Host: ${authority}`,
@@ -36,13 +43,13 @@ export function authorityOf(host: string, port: number): string {
   return `${host}:${port}`;
 }
 
-async function headersOf({ headers }: Proxy, signal: AbortSignal): Promise<ProxyHeaders> {
+async function headersOf({ headers }: Proxy, request: CredentialsRequest): Promise<ProxyHeaders> {
   if (headers === undefined) return {};
   let given: unknown;
   try {
-    given = await untilAborted(Promise.resolve().then(headers), signal);
+    given = await untilAborted(Promise.resolve(request).then(headers), request.signal);
   } catch (cause) {
-    signal.throwIfAborted();
+    request.signal.throwIfAborted();
     throw new MqttCredentialsError('proxy.headers failed; its error is the cause', { cause });
   }
   const problem = headersProblem(given);

@@ -1,7 +1,9 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { EventLoop, MqttProxyError, type EventLoopOptions, type MqttError } from 'nestjs-rumqtt/eventloop';
+import { EventLoop, jwt, MqttProxyError, type EventLoopOptions, type MqttError } from 'nestjs-rumqtt/eventloop';
 import { ScriptedBroker, VirtualClock } from 'nestjs-rumqtt/testing';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { jwtVerify } from 'jose';
 import { freePort } from '../../fixtures/ports.js';
 import { ScriptedProxy, type ProxyAnswer } from '../../fixtures/scripted-proxy.js';
 import { watch } from '../../fixtures/watch.js';
@@ -153,6 +155,41 @@ describe('what the proxy is told', () => {
     const { proxy } = await proxied(opensTunnel());
     await loopThrough(options(proxy.url)).start();
     expect(proxy.requests[0]?.headers).toEqual({ host: 'broker.example:1883', ...headers });
+  });
+
+  test('a JSON Web Token as the password, as rumqtt had it: signed for every attempt, and the client id is the user', async () => {
+    const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2_048 });
+    const { proxy, broker } = await proxied(() => (socket) => void socket.end('HTTP/1.1 502 No\r\n\r\n'));
+    const credentials = jwt({
+      key: privateKey,
+      algorithm: 'RS256',
+      expiresInSeconds: 60,
+      jwtId: true,
+      username: ({ clientId }) => clientId,
+      claims: ({ server }) => ({ proxy: server }),
+    });
+    const loop = loopThrough(
+      { url: proxy.url, credentials },
+      { clientId: 'plant-7', reconnect: { policy: 'always', minDelayMs: 1, maxDelayMs: 1 } },
+    );
+    await loop.start();
+    proxy.answer = opensTunnel()(broker);
+    await loop.publish('a', 'x', { qos: 1 });
+    const identifiers = new Set<unknown>();
+    for (const { headers } of proxy.requests) {
+      const [user, token] = Buffer.from(headers['proxy-authorization']!.slice('Basic '.length), 'base64')
+        .toString()
+        .split(':');
+      expect(user).toBe('plant-7');
+      const { payload } = await jwtVerify(token!, publicKey, {
+        algorithms: ['RS256'],
+        requiredClaims: ['iat', 'exp', 'jti'],
+      });
+      expect(payload).toMatchObject({ proxy: proxy.url });
+      identifiers.add(payload.jti);
+    }
+    expect(identifiers.size).toBe(proxy.requests.length);
+    expect(identifiers.size).toBeGreaterThan(1);
   });
 
   test('a provider is asked again for every attempt, so a loop recovers from a stale password', async () => {
