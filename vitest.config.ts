@@ -40,6 +40,8 @@ export default defineConfig({
         extends: true,
         test: { name: 'eventloop', include: ['test/e2e/eventloop/**/*.test.ts', 'test/interop/**/*.test.ts'] },
       },
+      // Counts work, not time, in processes of its own.
+      { extends: true, test: { name: 'work', include: ['test/work/**/*.test.ts'] } },
       { extends: true, test: { name: 'nest-12', include: nestTests } },
       {
         extends: true,

@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { EventLoopOptions } from 'nestjs-rumqtt/eventloop';
-import ts from 'typescript';
+import { transpileEventLoop } from '../fixtures/transpile.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -21,7 +21,7 @@ export interface FloodResult {
 
 /** Floods an event loop that never connects, in a Node process that holds nothing else (flood.mjs). */
 export async function floodAlone(publishes: number, options: EventLoopOptions): Promise<FloodResult> {
-  const directory = transpile();
+  const directory = transpileEventLoop();
   try {
     const { stdout } = await promisify(execFile)(process.execPath, [
       '--expose-gc',
@@ -34,23 +34,4 @@ export async function floodAlone(publishes: number, options: EventLoopOptions): 
   } finally {
     rmSync(directory, { recursive: true });
   }
-}
-
-/** Plain JavaScript for a process without a loader; inside node_modules, so that dependencies are found. */
-function transpile(): string {
-  const cache = join(root, 'node_modules/.cache');
-  mkdirSync(cache, { recursive: true });
-  const directory = mkdtempSync(join(cache, 'nestjs-rumqtt-'));
-  writeFileSync(join(directory, 'package.json'), '{ "type": "module" }');
-  const source = join(root, 'lib/eventloop');
-  for (const path of readdirSync(source, { recursive: true, encoding: 'utf8' })) {
-    if (!path.endsWith('.ts')) continue;
-    const { outputText } = ts.transpileModule(readFileSync(join(source, path), 'utf8'), {
-      compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 },
-    });
-    const output = join(directory, path.replace(/[.]ts$/, '.js'));
-    mkdirSync(dirname(output), { recursive: true });
-    writeFileSync(output, outputText);
-  }
-  return directory;
 }
