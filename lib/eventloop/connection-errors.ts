@@ -177,12 +177,12 @@ export class MqttCredentialsError extends MqttError {
 
 /**
  * Why there is no tunnel through a proxy.
- * `unreachable`: no connection to it. `credentials`: it wants others (407, 401). `refused`: any other status than 2xx.
+ * `unreachable`: no connection to it. `tls`: no secure one; the cause is a {@link MqttTlsError}. `credentials`: it wants others (407, 401). `refused`: any other status than 2xx.
  * `invalid-response`: its answer is no HTTP/1, or without bounds. `closed`: it hung up before it had answered.
  *
  * @publicApi
  */
-export type ProxyProblem = 'unreachable' | 'credentials' | 'refused' | 'invalid-response' | 'closed';
+export type ProxyProblem = 'unreachable' | 'tls' | 'credentials' | 'refused' | 'invalid-response' | 'closed';
 
 /** The proxy did not open a tunnel to the server. @publicApi */
 export class MqttProxyError extends MqttError {

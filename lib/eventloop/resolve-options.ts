@@ -6,7 +6,7 @@ import type { Credentials, CredentialsProvider } from './credentials/credentials
 import { hidden } from './hidden.js';
 import { OptionChecks } from './option-checks.js';
 import type { EventLoopOptions, ResolvedOptions, ThrottleOptions, Will } from './options.js';
-import { resolveProxy } from './network/resolve-proxy.js';
+import { resolveProxy } from './resolve-proxy.js';
 import { resolveReconnect } from './resolve-reconnect.js';
 import { resolveTls } from './resolve-tls.js';
 import { parseServers } from './server-url.js';

@@ -35,10 +35,11 @@ export function resolveTls(
   }
   if (tls === undefined && !isUsed) return undefined;
   if (servers.length > 0 && !isUsed) checks.report('tls', '…', 'an mqtts: or wss: url: no other one uses TLS');
-  return resolveGiven(tls ?? {}, checks);
+  return resolveGivenTls(tls ?? {}, checks);
 }
 
-function resolveGiven(tls: TlsOptions, checks: OptionChecks): ResolvedTls {
+/** What an object of TLS options means. @internal */
+export function resolveGivenTls(tls: TlsOptions, checks: OptionChecks): ResolvedTls {
   const before = checks.issues.length;
   checks.unknownKeys('tls.', tls, KNOWN);
   checkPairs(tls, checks);

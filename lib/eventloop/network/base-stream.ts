@@ -8,14 +8,20 @@ import type { ConnectHook, ConnectTarget } from './network-options.js';
 import { proxyFor } from './proxy-options.js';
 import { openSocket } from './socket.js';
 import { openTcp } from './tcp.js';
+import type { Tls } from './tls.js';
 
 /** The bytes under TLS and WebSocket: what the `connect` hook opens, a Unix socket, a tunnel through a proxy, or TCP. @internal */
-export async function openBaseStream(server: Server, signal: AbortSignal, context: DialContext): Promise<Duplex> {
+export async function openBaseStream(
+  server: Server,
+  signal: AbortSignal,
+  context: DialContext,
+  proxyTls: Tls,
+): Promise<Duplex> {
   const { options } = context;
   if (options.connect !== undefined) return askHook(options.connect, server, signal);
   if (server.scheme === 'unix') return openSocket({ path: server.path }, signal, { lendsChunks: true });
   const proxy = options.proxy && proxyFor(options.proxy, server);
-  if (proxy !== undefined) return connectThroughProxy(proxy, server.host, server.port, signal, context);
+  if (proxy !== undefined) return connectThroughProxy(proxy, server, signal, context, proxyTls);
   return openTcp(server.host, server.port, server.label, signal, server.scheme === 'mqtt');
 }
 

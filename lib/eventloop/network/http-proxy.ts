@@ -1,48 +1,48 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { MqttProxyError } from '../connection-errors.js';
+import { MqttProxyError, MqttTlsError } from '../connection-errors.js';
 import type { DialContext } from './dial.js';
 import { HttpResponseHeadReader, type HttpResponseHead } from './http-response-head.js';
 import { authorityOf, connectRequest } from './proxy-request.js';
-import type { Proxy } from './proxy-options.js';
+import { inProxyTerms, type ProxiedServer, type Proxy } from './proxy-options.js';
 import { openTcp } from './tcp.js';
+import type { Tls } from './tls.js';
 
 const SCHEMES = ['Basic', 'Bearer', 'Digest', 'Negotiate', 'NTLM', 'Kerberos'];
 
 /**
- * A tunnel to host and port through an HTTP CONNECT proxy. The signal bounds it as a whole: the proxy's credentials, its address,
+ * A tunnel to a server through an HTTP CONNECT proxy. The signal bounds it as a whole: the proxy's credentials, its address,
  * the connection to it and its answer.
  *
+ * @param tls of the loop's https: proxies
  * @throws MqttProxyError, MqttCredentialsError or the signal's reason; leaves nothing open then
  * @internal
  */
 export async function connectThroughProxy(
   proxy: Proxy,
-  host: string,
-  port: number,
+  { host, port }: ProxiedServer,
   signal: AbortSignal,
   { request: asked, step }: DialContext,
+  tls: Tls,
 ): Promise<Duplex> {
   step(`asking for what to tell the proxy ${proxy.label}`);
   const request = await connectRequest(proxy, host, port, asked);
   step(`connecting to the proxy ${proxy.label}`);
-  const stream = await dialProxy(proxy, signal);
+  const stream = await dialProxy(proxy, tls, signal);
   step(`waiting for the proxy ${proxy.label} to answer`);
   return openTunnel(stream, request, proxy, authorityOf(host, port), signal);
 }
 
-async function dialProxy(proxy: Proxy, signal: AbortSignal): Promise<Duplex> {
+async function dialProxy(proxy: Proxy, tls: Tls, signal: AbortSignal): Promise<Duplex> {
   try {
-    return await openTcp(proxy.host, proxy.port, proxy.label, signal);
+    const prepared = proxy.tls && (await tls.prepare(proxy.tls, proxy, signal));
+    const socket = await openTcp(proxy.host, proxy.port, proxy.label, signal);
+    return prepared === undefined ? socket : await tls.handshake(socket, proxy, prepared, signal);
   } catch (cause) {
     signal.throwIfAborted();
-    throw new MqttProxyError(
-      proxy.label,
-      'unreachable',
-      `cannot be reached: ${(cause as Error).message}; check proxy.url`,
-      undefined,
-      { cause },
-    );
+    const isTls = cause instanceof MqttTlsError;
+    const message = `cannot be reached: ${inProxyTerms((cause as Error).message)}${isTls ? '' : '; check proxy.url'}`;
+    throw new MqttProxyError(proxy.label, isTls ? 'tls' : 'unreachable', message, undefined, { cause });
   }
 }
 
@@ -90,12 +90,12 @@ function openTunnel(
 }
 
 function invalidResponse({ label }: Proxy, problem: Error): MqttProxyError {
-  const message = `answered CONNECT with ${problem.message}; check that an HTTP proxy listens there, and proxy.url`;
+  const message = `answered CONNECT with ${problem.message}; check that an HTTP proxy listens there, and http: or https: in proxy.url`;
   return new MqttProxyError(label, 'invalid-response', message);
 }
 
 function hungUp({ label }: Proxy, cause: Error | undefined): MqttProxyError {
-  const message = `closed the connection before it had answered CONNECT${cause ? ` (${cause.message})` : ''}; check proxy.url, and the proxy's log`;
+  const message = `closed the connection before it had answered CONNECT${cause ? ` (${cause.message})` : ''}; check http: or https: in proxy.url, and the proxy's log`;
   return new MqttProxyError(label, 'closed', message, undefined, cause && { cause });
 }
 

@@ -11,13 +11,14 @@ import { Tls } from './tls.js';
  */
 export class Network {
   readonly #tls = new Tls();
+  readonly #proxyTls = new Tls();
 
   readonly dial: Dial = async (server, signal, context): Promise<Duplex> => {
     const { options, step } = context;
-    if (server.scheme !== 'mqtts') return openBaseStream(server, signal, context);
+    if (server.scheme !== 'mqtts') return openBaseStream(server, signal, context, this.#proxyTls);
     // Before there is a stream that they would leave open.
     const prepared = await this.#tls.prepare(options.tls!, server, signal);
-    const stream = await openBaseStream(server, signal, context);
+    const stream = await openBaseStream(server, signal, context, this.#proxyTls);
     step('doing the TLS handshake');
     return this.#tls.handshake(stream, server, prepared, signal);
   };

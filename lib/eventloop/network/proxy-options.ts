@@ -1,5 +1,7 @@
 import type { Credentials, CredentialsProvider, CredentialsRequest } from '../credentials/credentials.js';
+import type { TlsOptions } from './network-options.js';
 import type { NoProxy } from './no-proxy.js';
+import type { ResolvedTls } from './resolved-tls.js';
 
 /** @publicApi */
 export type ProxyHeaders = Readonly<Record<string, string>>;
@@ -18,11 +20,13 @@ export interface ProxySettings {
    * Sent with CONNECT, for other authentication than Basic for example: an object, or a function that is asked before every attempt.
    */
   readonly headers?: ProxyHeaders | ProxyHeadersProvider | undefined;
+  /** Of the connection to an `https:` proxy; that to the server has its own. Default: what Node trusts, no client certificate. */
+  readonly tls?: TlsOptions | undefined;
 }
 
 /** A proxy that is named. @publicApi */
 export interface ProxyByUrl extends ProxySettings {
-  /** `http://`, host, optional port (80) and user information. */
+  /** `http://` or `https://` (TLS to the proxy itself), host, optional port (80, 443) and user information. */
   readonly url: string;
   readonly fromEnvironment?: false | undefined;
 }
@@ -43,13 +47,15 @@ export type ProxyOptions = ProxyByUrl | ProxyFromEnvironment;
 
 /** An HTTP proxy. @internal */
 export interface Proxy {
-  readonly scheme: 'http';
+  readonly scheme: 'http' | 'https';
   readonly host: string;
   readonly port: number;
   /** For people: scheme, host and port, never user information. */
   readonly label: string;
   readonly credentials: Credentials | CredentialsProvider | undefined;
   readonly headers: ProxyHeadersProvider | undefined;
+  /** Defined for `https:`. */
+  readonly tls: ResolvedTls | undefined;
 }
 
 /** Which proxy for which server. @internal */
@@ -73,4 +79,9 @@ export interface ProxiedServer {
   readonly scheme: 'mqtt' | 'mqtts' | 'ws' | 'wss';
   readonly host: string;
   readonly port: number;
+}
+
+/** The words of the `tls` option, said of `proxy.tls`. @internal */
+export function inProxyTerms(text: string): string {
+  return text.replaceAll(/\btls(?=\.[a-z])/g, 'proxy.tls');
 }

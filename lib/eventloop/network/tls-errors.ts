@@ -1,5 +1,9 @@
 import { MqttTlsError, type TlsFailure } from '../connection-errors.js';
-import type { Server } from '../options.js';
+
+/** A server, or a proxy. */
+interface Labelled {
+  readonly label: string;
+}
 
 interface Finding {
   readonly reason: TlsFailure;
@@ -89,7 +93,7 @@ const CLOSED: Finding = finding(
 );
 
 /** What ended a TLS handshake, in words that name the check and the cure. @internal */
-export function tlsError(cause: NodeJS.ErrnoException, server: Server): MqttTlsError {
+export function tlsError(cause: NodeJS.ErrnoException, server: Labelled): MqttTlsError {
   const known = tlsAlertOf(cause, server);
   if (known !== undefined) return known;
   const { code = '', message } = cause;
@@ -102,7 +106,7 @@ export function tlsError(cause: NodeJS.ErrnoException, server: Server): MqttTlsE
 }
 
 /** The error of a stream, if it is known to be about TLS. @internal */
-export function tlsAlertOf(cause: unknown, server: Server): MqttTlsError | undefined {
+export function tlsAlertOf(cause: unknown, server: Labelled): MqttTlsError | undefined {
   if (!(cause instanceof Error) || !('code' in cause) || typeof cause.code !== 'string') return undefined;
   const { code, message } = cause;
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return made(wrongHost(cause), server, cause);
@@ -115,7 +119,7 @@ export function tlsAlertOf(cause: unknown, server: Server): MqttTlsError | undef
 }
 
 /** An answer to CONNECT that is the alert of a TLS server. @internal */
-export function tlsExpected(firstBytes: Buffer | undefined, server: Server, cause: Error): MqttTlsError | undefined {
+export function tlsExpected(firstBytes: Buffer | undefined, server: Labelled, cause: Error): MqttTlsError | undefined {
   const isAlert = firstBytes?.[0] === TLS_ALERT && firstBytes[1] === TLS_MAJOR_VERSION;
   return isAlert ? made(finding('tls-expected', 'this port speaks TLS; use mqtts: or wss:'), server, cause) : undefined;
 }
@@ -136,6 +140,6 @@ function finding(reason: TlsFailure, problem: string): Finding {
   return { reason, problem };
 }
 
-function made({ reason, problem }: Finding, server: Server, cause: Error): MqttTlsError {
+function made({ reason, problem }: Finding, server: Labelled, cause: Error): MqttTlsError {
   return new MqttTlsError(reason, server.label, problem, { cause });
 }

@@ -2,13 +2,18 @@ import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect, type ConnectionOptions, type SecureContext, type TLSSocket } from 'node:tls';
 import { MqttTlsError } from '../connection-errors.js';
-import type { Server } from '../options.js';
 import type { ResolvedTls, TlsMaterial } from './resolved-tls.js';
 import { tlsError } from './tls-errors.js';
 import { isSameMaterial, readMaterial, secureContext, type TlsProblem } from './tls-material.js';
 
 /** Servers whose last TLS session is kept: those of the url list, and where they refer to. */
 const MOST_SESSIONS = 16;
+
+/** A server, or a proxy. @internal */
+export interface TlsPeer {
+  readonly host: string;
+  readonly label: string;
+}
 
 interface Prepared {
   readonly tls: ResolvedTls;
@@ -28,7 +33,7 @@ export class Tls {
    *
    * @throws MqttTlsError when they cannot be used any more
    */
-  async prepare(tls: ResolvedTls, server: Server, signal: AbortSignal): Promise<Prepared> {
+  async prepare(tls: ResolvedTls, server: Pick<TlsPeer, 'label'>, signal: AbortSignal): Promise<Prepared> {
     const last = this.#prepared?.tls === tls ? this.#prepared : undefined;
     if (last !== undefined && tls.files.length === 0) return last;
     const material = await readMaterial(tls, signal);
@@ -40,12 +45,7 @@ export class Tls {
   }
 
   /** TLS on top of a stream, which is destroyed with it. @throws MqttTlsError, or the signal's reason */
-  handshake(
-    stream: Duplex,
-    server: Server & { readonly host: string },
-    prepared: Prepared,
-    signal: AbortSignal,
-  ): Promise<TLSSocket> {
+  handshake(stream: Duplex, server: TlsPeer, prepared: Prepared, signal: AbortSignal): Promise<TLSSocket> {
     return new Promise((resolve, reject) => {
       const { sessions } = prepared;
       const { label } = server;
@@ -78,10 +78,7 @@ export class Tls {
   }
 }
 
-function connectionOptions(
-  { host, label }: Server & { readonly host: string },
-  { tls, context, sessions }: Prepared,
-): ConnectionOptions {
+function connectionOptions({ host, label }: TlsPeer, { tls, context, sessions }: Prepared): ConnectionOptions {
   const servername = tls.servername ?? (isIP(host) === 0 ? host : undefined);
   const session = sessions.get(label);
   return {
@@ -105,6 +102,6 @@ function isProblem(outcome: TlsMaterial | SecureContext | TlsProblem): outcome i
   return 'problem' in outcome;
 }
 
-function unusable({ option, problem }: TlsProblem, server: Server): MqttTlsError {
+function unusable({ option, problem }: TlsProblem, server: Pick<TlsPeer, 'label'>): MqttTlsError {
   return new MqttTlsError('unusable-files', server.label, `${option} ${problem}`);
 }

@@ -1,17 +1,27 @@
-import { credentialsProblem } from '../credentials/resolve-credentials.js';
-import type { Credentials } from '../credentials/credentials.js';
-import type { OptionChecks } from '../option-checks.js';
-import type { EventLoopOptions, Server } from '../options.js';
-import { hidden } from '../hidden.js';
-import { NoProxy } from './no-proxy.js';
-import type { Proxies, Proxy, ProxyOptions, ProxySettings } from './proxy-options.js';
-import { headersProblem } from './proxy-request.js';
+import { credentialsProblem } from './credentials/resolve-credentials.js';
+import type { Credentials } from './credentials/credentials.js';
+import { OptionChecks } from './option-checks.js';
+import type { EventLoopOptions, Server } from './options.js';
+import type { ResolvedTls } from './network/resolved-tls.js';
+import { resolveGivenTls } from './resolve-tls.js';
+import { hidden } from './hidden.js';
+import { NoProxy } from './network/no-proxy.js';
+import {
+  inProxyTerms,
+  type Proxies,
+  type Proxy,
+  type ProxyOptions,
+  type ProxySettings,
+} from './network/proxy-options.js';
+import { headersProblem } from './network/proxy-request.js';
 
-const DEFAULT_PORT = 80;
-const EXPECTED_URL = 'http://, host and optional port, user information optional';
+const DEFAULT_PORTS = { http: 80, https: 443 } as const;
+const EXPECTED_URL = 'http:// or https://, host and optional port, user information optional';
 
 /** As given, with what is secret out of sight. */
-type Settings = Pick<Proxy, 'credentials' | 'headers'>;
+interface Settings extends Pick<Proxy, 'credentials' | 'headers'> {
+  readonly tls: ResolvedTls;
+}
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Checks the `proxy` option; reads the environment when it says so. @internal */
@@ -25,7 +35,7 @@ export function resolveProxy(
     checks.report('proxy', option === null ? null : '…', '{ url } or { fromEnvironment: true }');
     return undefined;
   }
-  checks.unknownKeys('proxy.', option, ['url', 'fromEnvironment', 'credentials', 'headers']);
+  checks.unknownKeys('proxy.', option, ['url', 'fromEnvironment', 'credentials', 'headers', 'tls']);
   const given: ProxyOptions = option;
   if (connect !== undefined)
     checks.report('proxy', '…', 'no proxy beside the connect hook, which opens the connection itself');
@@ -37,6 +47,8 @@ export function resolveProxy(
   }
   if (servers.some(({ scheme }) => scheme === 'unix'))
     checks.report('proxy', '…', 'no proxy for unix: URLs, which are on this computer');
+  if (given.tls !== undefined && typeof given.url === 'string' && /^http:/i.test(given.url))
+    checks.report('proxy.tls', '…', 'an https: proxy.url: no other one uses TLS');
   const proxy = parseProxyUrl('proxy.url', given.url, settings, checks);
   return Object.freeze({ secure: proxy, plain: proxy, except: undefined });
 }
@@ -54,7 +66,7 @@ function proxiesOfEnvironment(environment: Environment, settings: Settings, chec
   return Object.freeze({ secure: proxyOf('HTTPS_PROXY'), plain: proxyOf('HTTP_PROXY'), except });
 }
 
-function resolveSettings({ credentials, headers }: ProxySettings, checks: OptionChecks): Settings {
+function resolveSettings({ credentials, headers, tls }: ProxySettings, checks: OptionChecks): Settings {
   if (credentials !== undefined && typeof credentials !== 'function') {
     const problem = credentialsProblem(credentials) ?? colonProblem(credentials);
     if (problem !== undefined)
@@ -73,7 +85,18 @@ function resolveSettings({ credentials, headers }: ProxySettings, checks: Option
   return {
     credentials: typeof credentials === 'function' ? credentials : credentials && hidden(credentials),
     headers: headerProvider(headers),
+    tls: resolveProxyTls(tls, checks),
   };
+}
+
+function resolveProxyTls(tls: unknown, checks: OptionChecks): ResolvedTls {
+  const own = new OptionChecks();
+  const isObject = typeof tls === 'object' && tls !== null;
+  if (tls !== undefined && !isObject) own.report('tls', typeof tls, 'an object');
+  const resolved = resolveGivenTls(isObject ? tls : {}, own);
+  for (const { option, value, expected } of own.issues)
+    checks.issues.push({ option: `proxy.${option}`, value, expected: inProxyTerms(expected) });
+  return resolved;
 }
 
 /** A function shows nothing of what it returns. */
@@ -86,14 +109,14 @@ function headerProvider(headers: ProxySettings['headers']): Settings['headers'] 
 function parseProxyUrl(option: string, url: unknown, settings: Settings, checks: OptionChecks): Proxy | undefined {
   const parsed = typeof url === 'string' && URL.canParse(url) ? new URL(url) : undefined;
   const scheme = parsed?.protocol.slice(0, -1);
-  if (parsed === undefined || scheme !== 'http') {
+  if (parsed === undefined || (scheme !== 'http' && scheme !== 'https')) {
     const socks = scheme?.startsWith('socks') === true ? '; for SOCKS use the connect hook (docs/proxy.md)' : '';
     checks.report(option, scheme === undefined ? '…' : `${scheme}://…`, `${EXPECTED_URL}${socks}`);
     return undefined;
   }
   if (parsed.pathname !== '/' || parsed.search !== '' || parsed.hash !== '')
     checks.report(option, `${parsed.origin}/…`, `${EXPECTED_URL}, and nothing behind it`);
-  const port = parsed.port === '' ? DEFAULT_PORT : Number(parsed.port);
+  const port = parsed.port === '' ? DEFAULT_PORTS[scheme] : Number(parsed.port);
   const { credentials = userInformation(option, parsed, checks), headers } = settings;
   return Object.freeze({
     scheme,
@@ -103,6 +126,7 @@ function parseProxyUrl(option: string, url: unknown, settings: Settings, checks:
     label: `${scheme}://${parsed.hostname}:${port}`,
     credentials,
     headers,
+    tls: scheme === 'https' ? settings.tls : undefined,
   });
 }
 

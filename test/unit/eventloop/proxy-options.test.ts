@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
 import { EventLoop, MqttOptionsError } from 'nestjs-rumqtt/eventloop';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { proxyFor, type ProxiedServer } from '../../../../lib/eventloop/network/proxy-options.js';
-import { resolveOptions } from '../../../../lib/eventloop/resolve-options.js';
+import { proxyFor, type ProxiedServer } from '../../../lib/eventloop/network/proxy-options.js';
+import { resolveOptions } from '../../../lib/eventloop/resolve-options.js';
 
 const SECRET = 'hunter2';
 
@@ -49,6 +49,14 @@ test.each<[string, unknown, string]>([
   ['a header of bytes', { url: 'http://proxy', headers: { A: Buffer.from(SECRET) } }, "proxy.headers is '…'"],
   ['a name that is no header', { url: 'http://proxy', headers: { [`a ${SECRET}`]: 'b' } }, 'a header name'],
   ['a header that is ours', { url: 'http://proxy', headers: { Host: SECRET } }, 'not free to choose'],
+  ['TLS for an http: proxy', { url: 'http://proxy', tls: {} }, 'an https: proxy.url'],
+  ['TLS as text', { url: 'https://proxy', tls: SECRET }, 'proxy.tls is'],
+  [
+    'a certificate without its key',
+    { url: 'https://proxy', tls: { cert: SECRET } },
+    'proxy.tls.key is undefined, expected the private key of proxy.tls.cert',
+  ],
+  ['an unreadable authority', { url: 'https://proxy', tls: { ca: SECRET } }, 'proxy.tls.ca'],
   [
     'two authorizations',
     { url: 'http://proxy', credentials: { username: 'a' }, headers: { 'proxy-authorization': SECRET } },
@@ -78,6 +86,7 @@ test('resolved options show no credentials and no headers', () => {
 
 test.each([
   ['http://proxy', { scheme: 'http', host: 'proxy', port: 80, label: 'http://proxy:80' }],
+  ['https://proxy', { scheme: 'https', host: 'proxy', port: 443, label: 'https://proxy:443' }],
   ['http://[::1]:3128/', { scheme: 'http', host: '::1', port: 3128, label: 'http://[::1]:3128' }],
 ])('%s is read', (url, proxy) => {
   expect(resolveOptions({ proxy: { url } }).proxy).toMatchObject({ plain: proxy, secure: proxy });
