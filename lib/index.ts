@@ -1,3 +1,4 @@
+export * from './authorization/index.js';
 export * from './decorators/index.js';
 export * from './eventloop/index.js';
 export type * from './interfaces/index.js';
