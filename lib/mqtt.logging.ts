@@ -65,6 +65,17 @@ export function logConnection(loop: EventLoop, name: string): void {
     isConnected = false;
   });
   loop.on('paused', () => logger.log('connection paused'));
+  loop.on('credentials-renewed', ({ by }) => {
+    logger.log(by === 'reconnect' ? 'credentials renewed; connecting again with them' : 'credentials renewed');
+  });
+  loop.on('credentials-renewal-failed', ({ cause, willRetryInMs, expiresAt }) => {
+    const suffix = limiter.admit('renewal');
+    const next = willRetryInMs === undefined ? 'no further try' : `next try in ${Math.round(willRetryInMs)} ms`;
+    if (suffix === undefined) return;
+    logger.warn(
+      `credentials could not be renewed: ${cause.message}; ${next}, the present ones expire at ${expiresAt.toISOString()}${suffix}`,
+    );
+  });
   loop.on('subscription-refused', ({ filter, reason }) => {
     logger.error(
       `the broker refused the subscription "${filter}" (${reason}): its handlers receive nothing; check the broker's access rules and limits`,
