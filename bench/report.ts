@@ -89,7 +89,7 @@ function verdict(
   };
 }
 
-export function printTable(lines: readonly Line[]): void {
+export function printTable(lines: readonly Line[], where: string): void {
   const table = [['', 'client', 'median', 'min – max', '', 'to the first', 'goal']];
   let title = '';
   for (const line of lines) {
@@ -104,11 +104,11 @@ export function printTable(lines: readonly Line[]): void {
     ]);
     ({ title } = line);
   }
-  console.log(`\nµs CPU: user and system time of the client process for one message. ${environment()}\n`);
+  console.log(`\nµs CPU: user and system time of the client process for one message. ${where}\n`);
   printColumns(table, [2, 3, 5]);
 }
 
-function describeVerdict({ goal, isKept, isStretch }: Verdict): string {
+export function describeVerdict({ goal, isKept, isStretch }: Verdict): string {
   return `${goal} ${isKept ? 'kept' : 'MISSED'}${isStretch ? ' (stretch)' : ''}`;
 }
 

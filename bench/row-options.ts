@@ -23,15 +23,16 @@ export function optionsOf(values: {
   const version = values['protocol-version'];
   if (version !== '4' && version !== '5') throw new Error(`--protocol-version is 4 or 5, not ${version}`);
   return {
-    payloadBytes: whole('payload-bytes', values['payload-bytes']),
+    payloadBytes: whole('payload-bytes', values['payload-bytes'], 16_000),
     isLong: values.long,
     protocolVersion: version === '4' ? 4 : 5,
     messages: values.messages === undefined ? undefined : whole('messages', values.messages),
   };
 }
 
-export function whole(option: string, value: string): number {
+export function whole(option: string, value: string, most = Infinity): number {
   const number = Number(value);
-  if (!Number.isInteger(number) || number < 1) throw new Error(`--${option} is a whole number from 1, not ${value}`);
+  if (!Number.isInteger(number) || number < 1 || number > most)
+    throw new Error(`--${option} is a whole number from 1${most === Infinity ? '' : ` to ${most}`}, not ${value}`);
   return number;
 }
