@@ -95,6 +95,14 @@ export interface IncomingMessage {
    * @returns false when there is nothing left to release: QoS 0, released before, or the connection that brought it is gone.
    */
   acknowledge(reasonCode?: number): boolean;
+  /**
+   * Leaves a QoS 1 or 2 message to the broker: it is neither acknowledged nor refused, whatever becomes of its handler, and
+   * comes again on the next connection if the broker keeps the session. Until then it holds a place of Receive Maximum, and
+   * the acknowledgements of later messages wait behind it [MQTT-4.6.0-2].
+   *
+   * @returns false when there is nothing left to decide: QoS 0, acknowledged or left before
+   */
+  leave(): boolean;
 }
 
 /** Settles a message: when it returns or resolves, when it throws or rejects. @publicApi */

@@ -22,6 +22,8 @@ export interface DeliveryBounds {
 export interface DeliveryOutcome {
   handled(message: ReceivedMessage): void;
   failed(message: ReceivedMessage, error: unknown): void;
+  /** Nobody took it. */
+  notConsumed(message: ReceivedMessage): void;
 }
 
 /** Messages that are with their handlers. Never waits for one. @internal */
@@ -88,7 +90,8 @@ export class Deliveries {
 
   #failed(message: ReceivedMessage, error: unknown): void {
     this.#count(message, -1);
-    if (error !== NOT_CONSUMED) this.#outcome.failed(message, error);
+    if (error === NOT_CONSUMED) this.#outcome.notConsumed(message);
+    else this.#outcome.failed(message, error);
   }
 
   #count({ qos, payload }: ReceivedMessage, sign: 1 | -1): void {

@@ -5,11 +5,11 @@ import { isReasonCodeOf } from '../codec/reason-codes.js';
 import { MqttConnectionError, MqttProtocolError } from '../connection-errors.js';
 import { MqttArgumentError } from '../errors.js';
 import type { IncomingMessage } from '../messages.js';
-import type { AcknowledgeMode, IncomingOverflowPolicy } from '../options.js';
 import type { AcknowledgementLane } from './acknowledgement-lane.js';
 import type { Counters } from './counters.js';
-import { Deliveries, type DeliveryHooks } from './deliveries.js';
+import { Deliveries } from './deliveries.js';
 import { HeldMessages } from './held-messages.js';
+import type { DropReason, IncomingHooks, IncomingLimits } from './incoming-limits.js';
 import { ReceivedMessage, type MessageOwner } from './received-message.js';
 
 export { NOT_CONSUMED } from './deliveries.js';
@@ -21,24 +21,6 @@ const IDENTIFIER_NOT_FOUND = 0x92;
 const MOST_UNSENT_ACKNOWLEDGEMENTS = 10_000;
 /** What a small message takes beyond its payload, roughly. */
 const MESSAGE_BYTES = 512;
-
-/** @internal */
-export interface IncomingLimits {
-  readonly acknowledge: AcknowledgeMode;
-  readonly incomingCapacity: number;
-  readonly incomingCapacityBytes: number;
-  readonly incomingOverflow: IncomingOverflowPolicy;
-  readonly receiveMaximum: number;
-}
-
-/** @internal */
-export type DropReason = 'incoming-overflow' | 'no-consumer' | 'closing';
-
-/** @internal */
-export interface IncomingHooks extends DeliveryHooks {
-  messageDropped(message: IncomingMessage, reason: DropReason): void;
-  handlerFailed(message: IncomingMessage, error: unknown): void;
-}
 
 /**
  * Messages from the broker: bounds, delivery once, acknowledgement in order of receipt. Never waits for a handler.
@@ -76,6 +58,7 @@ export class IncomingMessages implements MessageOwner {
     this.#deliveries = new Deliveries(hooks, {
       handled: (message) => this.#handled(message),
       failed: (message, error) => this.#failed(message, error),
+      notConsumed: (message) => void this.leave(message),
     });
   }
 
@@ -111,6 +94,7 @@ export class IncomingMessages implements MessageOwner {
     for (let message = this.#ledger.shift(); message !== undefined; message = this.#ledger.shift()) {
       message.epoch = 0;
       message.inLedger = false;
+      if (message.isLeft) this.#forget(message);
     }
     this.#ledgerBytes = 0;
     this.#handedOver = 0;
@@ -178,18 +162,28 @@ export class IncomingMessages implements MessageOwner {
         'a PUBACK reason code: 0, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97 or 0x99',
       );
     }
-    if (message.qos === 0 || message.reasonCode !== undefined) return false;
+    if (message.qos === 0 || message.reasonCode !== undefined || message.isLeft) return false;
     message.reasonCode = this.#version === 5 ? reasonCode : 0;
     if (message.inLedger) this.#handedOver--;
     // Refused with PUBREC, its identifier is free at once [MQTT-4.3.3-9].
-    if (message.qos === 2 && message.reasonCode >= REFUSED && this.#unreleased.get(message.id) === message) {
-      this.#unreleased.delete(message.id);
-    }
+    if (message.reasonCode >= REFUSED) this.#forget(message);
     if (message.epoch !== this.#epoch || message.epoch === 0) return false;
     this.#releaseReady();
     // By hand it may come at any time.
     this.#hooks.settledLater();
     return true;
+  }
+
+  leave(message: ReceivedMessage): boolean {
+    if (message.qos === 0 || message.reasonCode !== undefined || message.isLeft) return false;
+    message.isLeft = true;
+    if (!message.inLedger) this.#forget(message);
+    return true;
+  }
+
+  /** When the identifier of a QoS 2 message comes again, it is a message to deliver. */
+  #forget(message: ReceivedMessage): void {
+    if (message.qos === 2 && this.#unreleased.get(message.id) === message) this.#unreleased.delete(message.id);
   }
 
   #receiveAcknowledged(message: ReceivedMessage): void {

@@ -7,6 +7,7 @@ const NO_PAYLOAD = Buffer.alloc(0);
 /** Whoever acknowledges received messages. @internal */
 export interface MessageOwner {
   acknowledge(message: ReceivedMessage, reasonCode: number): boolean;
+  leave(message: ReceivedMessage): boolean;
 }
 
 /** @internal */
@@ -21,6 +22,8 @@ export class ReceivedMessage implements IncomingMessage, ListNode<ReceivedMessag
   epoch: number;
   /** Reason of the acknowledgement once it may leave. */
   reasonCode: number | undefined = undefined;
+  /** The broker is to send it again: it is not acknowledged any more. */
+  isLeft = false;
   inLedger = false;
   previous: ReceivedMessage | undefined = undefined;
   next: ReceivedMessage | undefined = undefined;
@@ -45,6 +48,10 @@ export class ReceivedMessage implements IncomingMessage, ListNode<ReceivedMessag
 
   acknowledge(reasonCode = 0): boolean {
     return this.#owner.acknowledge(this, reasonCode);
+  }
+
+  leave(): boolean {
+    return this.#owner.leave(this);
   }
 
   /** What has to be remembered once it is acknowledged, without the payload: that may be much for long. */

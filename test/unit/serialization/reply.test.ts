@@ -23,6 +23,7 @@ function message(payload: Uint8Array | string, properties?: PublishProperties, t
     dup: false,
     properties,
     acknowledge: () => true,
+    leave: () => false,
   };
 }
 

@@ -143,6 +143,56 @@ test('MQTT 5: a QoS 2 message that the handler refused frees its id at once [MQT
   expect(calls).toBe(2);
 });
 
+describe.each([4, 5] as const)('a message that its handler leaves to a server of version %i', (protocolVersion) => {
+  test.each([1, 2] as const)(
+    'is not acknowledged, and is delivered again on the next connection (QoS %i)',
+    async (qos) => {
+      const it = scriptedLoop({ ...SESSION, protocolVersion });
+      const outcomes: boolean[] = [];
+      it.loop.onMessage((message) => {
+        if (outcomes.length < 2) outcomes.push(message.leave(), message.leave(), message.acknowledge());
+      });
+      const connection = await it.connect();
+      connection.publish({ topic: 'in', qos, messageId: 5 });
+      connection.publish({ topic: 'in', qos, messageId: 6 });
+      await connection.nothing(it.clock);
+      expect(outcomes).toEqual([true, false, false]);
+
+      const second = await connectAgain(it, connection, true);
+      for (const messageId of [5, 6]) {
+        second.publish({ topic: 'in', qos, messageId, dup: true });
+        expect(await second.next(qos === 1 ? 'puback' : 'pubrec')).toMatchObject({ messageId });
+      }
+      expect(it.loop.stats()).toMatchObject({ handlerFailures: 0, unsettled: 0 });
+    },
+  );
+
+  test('between two connections is delivered again on the second, and its failure is reported (QoS 2)', async () => {
+    const it = scriptedLoop({ ...SESSION, protocolVersion });
+    const failures: unknown[] = [];
+    it.loop.on('handler-failed', ({ error }) => failures.push(error));
+    const fails: (() => void)[] = [];
+    it.loop.onMessage(async (message) => {
+      if (fails.length > 0) return;
+      await new Promise<void>((resolve) => fails.push(resolve));
+      message.leave();
+      throw new Error('left');
+    });
+    const connection = await it.connect();
+    connection.publish({ topic: 'in', qos: 2, messageId: 5 });
+    await connection.nothing(it.clock);
+    connection.cut();
+    await it.clock.settle();
+    fails[0]!();
+    await it.clock.advance(1_000);
+    expect(failures).toEqual([new Error('left')]);
+
+    const second = await it.broker.acceptConnected({ sessionPresent: true });
+    second.publish({ topic: 'in', qos: 2, messageId: 5, dup: true });
+    expect((await second.next('pubrec')).reasonCode ?? 0).toBe(0);
+  });
+});
+
 interface Listening {
   readonly it: ScriptedLoop;
   readonly connection: ScriptedConnection;

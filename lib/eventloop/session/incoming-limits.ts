@@ -1,0 +1,21 @@
+import type { IncomingMessage } from '../messages.js';
+import type { AcknowledgeMode, IncomingOverflowPolicy } from '../options.js';
+import type { DeliveryHooks } from './deliveries.js';
+
+/** @internal */
+export interface IncomingLimits {
+  readonly acknowledge: AcknowledgeMode;
+  readonly incomingCapacity: number;
+  readonly incomingCapacityBytes: number;
+  readonly incomingOverflow: IncomingOverflowPolicy;
+  readonly receiveMaximum: number;
+}
+
+/** @internal */
+export type DropReason = 'incoming-overflow' | 'no-consumer' | 'closing';
+
+/** @internal */
+export interface IncomingHooks extends DeliveryHooks {
+  messageDropped(message: IncomingMessage, reason: DropReason): void;
+  handlerFailed(message: IncomingMessage, error: unknown): void;
+}
