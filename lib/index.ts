@@ -5,8 +5,24 @@ export type * from './interfaces/index.js';
 export { MqttClient, type MqttClientStats } from './mqtt.client.js';
 export { getMqttTransportId } from './mqtt.constants.js';
 export { MqttContext } from './mqtt.context.js';
-export { MqttNoResponderError, MqttRemoteError, MqttTooManyRequestsError } from './mqtt.errors.js';
+export {
+  MqttHandlerTimeoutError,
+  MqttNoResponderError,
+  MqttRemoteError,
+  MqttSettlementError,
+  MqttTooManyRequestsError,
+  type MqttSettlementMisuse,
+} from './mqtt.errors.js';
 export { MqttModule } from './mqtt.module.js';
 export { MqttServer, type MqttServerEvents, type MqttServerOptions, type MqttServerStats } from './mqtt.server.js';
+export {
+  acknowledgeFailures,
+  deadLetterFailures,
+  leaveFailures,
+  rejectFailures,
+  retryThenDeadLetter,
+  type RetryThenDeadLetterOptions,
+} from './settlement/failure-policies.js';
+export type { MqttSettlementStats } from './settlement/outcome-report.js';
 export type { MqttConnectionEvents } from './mqtt.status.js';
 export { getMqttClientToken, getMqttEventLoopToken, getMqttServerToken } from './mqtt.tokens.js';

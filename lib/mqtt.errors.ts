@@ -43,6 +43,59 @@ export class MqttRemoteError extends MqttError {
   }
 }
 
+/**
+ * `wrong-mode`: the handler's messages are not settled by hand. `already-settled`: this attempt has been settled, or has ended.
+ * `request`: a request that this handler answers cannot be retried.
+ *
+ * @publicApi
+ */
+export type MqttSettlementMisuse = 'wrong-mode' | 'already-settled' | 'request';
+
+const misuses: Readonly<Record<MqttSettlementMisuse, string>> = {
+  'wrong-mode':
+    "is of no use: its messages are not settled by hand; set acknowledge: 'manual', or throw to let the failure policy decide",
+  'already-settled':
+    'came too late: this attempt has been settled; call exactly one of acknowledge(), reject() and retry(), once',
+  request: 'is of no use: the requester was answered; let it ask again, or acknowledge',
+};
+
+/** `context.acknowledge()`, `reject()` or `retry()` where it cannot mean anything. It changes nothing. @publicApi */
+export class MqttSettlementError extends MqttError {
+  static {
+    brand(this, 'MqttSettlementError');
+  }
+  override readonly code = 'MQTT_SETTLEMENT_MISUSE';
+
+  constructor(
+    readonly method: 'acknowledge' | 'reject' | 'retry',
+    readonly reason: MqttSettlementMisuse,
+    /** The pattern of the handler. */
+    readonly pattern: string,
+    readonly topic: string,
+  ) {
+    super(`context.${method}() of the handler for "${pattern}" ${misuses[reason]}`);
+  }
+}
+
+/** A handler did not settle within `handlerTimeoutMs`. @publicApi */
+export class MqttHandlerTimeoutError extends MqttError {
+  static {
+    brand(this, 'MqttHandlerTimeoutError');
+  }
+  override readonly code = 'MQTT_HANDLER_TIMEOUT';
+
+  constructor(
+    /** The pattern of the handler. */
+    readonly pattern: string,
+    readonly topic: string,
+    readonly handlerTimeoutMs: number,
+  ) {
+    super(
+      `the handler for "${pattern}" did not settle within ${handlerTimeoutMs} ms; make it end (a stream too), or raise handlerTimeoutMs`,
+    );
+  }
+}
+
 /** One line for people, whatever was thrown. @internal */
 export function describeError(error: unknown): string {
   if (typeof error === 'string') return error;

@@ -2,10 +2,15 @@ import { createHash, randomBytes } from 'node:crypto';
 import { MqttOptionsError, type OptionIssue } from './eventloop/errors.js';
 import { EventLoop } from './eventloop/event-loop.js';
 import type { QoS } from './eventloop/messages.js';
-import type { AcknowledgeMode } from './eventloop/options.js';
+import { OptionChecks } from './eventloop/option-checks.js';
 import { assertTopicName } from './eventloop/topics.js';
 import type { MqttModuleOptions, MqttReplyMode } from './interfaces/module-options.interface.js';
-import { isConcurrency } from './routing/handler.js';
+import {
+  defaultSettlement,
+  isSettlementOption,
+  readSettlement,
+  type SettlementSettings,
+} from './settlement/settlement-settings.js';
 
 /** The options of server and client with every default filled in. @internal */
 export interface NestOptions extends CheckedOptions {
@@ -13,12 +18,15 @@ export interface NestOptions extends CheckedOptions {
   readonly inboxTopic: string;
   /** The broker keeps the session, and its subscriptions, over restarts of the application. */
   readonly isSessionKept: boolean;
+  /** The broker keeps the session from one connection to the next. */
+  readonly isSessionResumed: boolean;
+  /** What holds for handlers that do not say otherwise. */
+  readonly settlement: SettlementSettings;
 }
 
 interface CheckedOptions {
   readonly subscribeQos: QoS;
-  readonly acknowledge: AcknowledgeMode;
-  readonly concurrency: number | undefined;
+  readonly serverConcurrency: number | undefined;
   readonly requestQos: QoS;
   readonly requestTimeoutMs: number;
   readonly maxPendingRequests: number;
@@ -35,11 +43,7 @@ const checks: {
   readonly [Option in keyof CheckedOptions]: readonly [accepts: (value: unknown) => boolean, expected: string];
 } = {
   subscribeQos: [isQos, '0, 1 or 2'],
-  acknowledge: [
-    (value) => value === 'on-receive' || value === 'after-handler' || value === 'manual',
-    '"on-receive", "after-handler" or "manual"',
-  ],
-  concurrency: [isConcurrency, 'a whole number from 1 to 65535'],
+  serverConcurrency: [isWhole(1, 65_535), 'a whole number from 1 to 65535'],
   requestQos: [isQos, '0, 1 or 2'],
   requestTimeoutMs: [isWhole(0, 86_400_000), 'whole milliseconds from 0 (no limit) to 86400000'],
   maxPendingRequests: [isWhole(1, 10_000_000), 'a whole number from 1 to 10000000'],
@@ -53,8 +57,7 @@ const checks: {
 
 const defaults: CheckedOptions = {
   subscribeQos: 1,
-  acknowledge: 'after-handler',
-  concurrency: undefined,
+  serverConcurrency: undefined,
   requestQos: 1,
   requestTimeoutMs: 30_000,
   maxPendingRequests: 65_536,
@@ -72,23 +75,31 @@ const defaults: CheckedOptions = {
 export function createEventLoop(options: MqttModuleOptions): { loop: EventLoop; nest: NestOptions } {
   const loopOptions: Record<string, unknown> = {};
   const nest: Record<string, unknown> = { ...defaults };
+  const settlement: Record<string, unknown> = {};
   const issues: OptionIssue[] = [];
   for (const [option, value] of Object.entries(options)) {
     if (option === 'name') continue;
-    if (!Object.hasOwn(checks, option)) loopOptions[option] = value;
+    if (isSettlementOption(option)) settlement[option] = value;
+    else if (!Object.hasOwn(checks, option)) loopOptions[option] = value;
     else if (value !== undefined) {
       const [accepts, expected] = checks[option as keyof CheckedOptions];
       if (accepts(value)) nest[option] = value;
       else issues.push({ option, value: typeof value === 'string' ? JSON.stringify(value) : String(value), expected });
     }
   }
+  const isSessionResumed = options.clean === false || (options.sessionExpirySeconds ?? 0) > 0;
+  const settlementChecks = new OptionChecks();
+  nest['settlement'] = readSettlement(settlement, defaultSettlement, isSessionResumed, settlementChecks);
+  issues.push(...settlementChecks.issues);
   // The server settles each message itself when its handlers have: by returning, as this mode asks for.
   loopOptions['acknowledge'] = 'after-handler';
+  loopOptions['receiveMaximum'] ??= backlogOf(nest['serverConcurrency'] as number | undefined);
   try {
     const loop = new EventLoop(loopOptions);
     if (issues.length === 0) {
       nest['inboxTopic'] = `${nest['inboxPrefix'] as string}/${inboxName(options)}`;
       nest['isSessionKept'] = options.clean === false;
+      nest['isSessionResumed'] = isSessionResumed;
       return { loop, nest: Object.freeze(nest) as unknown as NestOptions };
     }
   } catch (error) {
@@ -96,6 +107,11 @@ export function createEventLoop(options: MqttModuleOptions): { loop: EventLoop; 
     issues.push(...error.issues);
   }
   throw new MqttOptionsError(issues);
+}
+
+/** As many again as are worked on, so that no handler waits for the network. */
+function backlogOf(serverConcurrency: number | undefined): number | undefined {
+  return serverConcurrency === undefined ? undefined : Math.min(65_535, 2 * serverConcurrency);
 }
 
 /** In a session that outlives the process the inbox stays the same: the broker would collect one more with every start. */

@@ -9,13 +9,12 @@ import { MqttConnection } from './mqtt.connection.js';
 import { bootstrapReminderMs, getMqttTransportId } from './mqtt.constants.js';
 import type { MqttContext } from './mqtt.context.js';
 import { describeError } from './mqtt.errors.js';
-import { LogLimiter } from './mqtt.logging.js';
 import { forwardStatus, type MqttConnectionEvents } from './mqtt.status.js';
 import { HandlerSubscriptions } from './routing/handler-subscriptions.js';
 import { registerHandler } from './routing/handler.js';
 import { Router } from './routing/router.js';
-import { Dispatcher } from './settlement/dispatcher.js';
-import { ReplyPublisher } from './settlement/reply-publisher.js';
+import { HandlerRuntime } from './settlement/handler-runtime.js';
+import type { MqttSettlementStats } from './settlement/outcome-report.js';
 
 /** @publicApi */
 export type MqttServerOptions = MqttModuleOptions & Pick<MqttModuleExtras, 'name'>;
@@ -24,14 +23,12 @@ export type MqttServerOptions = MqttModuleOptions & Pick<MqttModuleExtras, 'name
 export type MqttServerEvents = MqttConnectionEvents & { unmatched: (message: IncomingMessage) => void };
 
 /** Gauges and counters of a server. @publicApi */
-export interface MqttServerStats {
+export interface MqttServerStats extends MqttSettlementStats {
   readonly handlers: number;
-  /** Handler runs that are not done: working, waiting for their turn, or for an acknowledgement by hand. */
+  /** Handler runs that are not done: working, waiting for their turn or a retry, or to be settled by hand. */
   readonly running: number;
   /** Messages that no handler matched. */
   readonly unmatched: number;
-  /** Handler runs that failed. Errors that were sent to a requester do not count. */
-  readonly failed: number;
   /** Replies that could not be sent as they were. */
   readonly failedReplies: number;
 }
@@ -48,12 +45,10 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
   readonly #connection: MqttConnection;
   readonly #router = new Router();
   readonly #subscriptions: HandlerSubscriptions;
-  readonly #dispatcher: Dispatcher;
+  readonly #runtime: HandlerRuntime;
   readonly #plainStartHook = this.onProcessingStartHook;
   readonly #unmatchedListeners = new Set<(message: IncomingMessage) => void>();
-  readonly #limiter = new LogLimiter();
   #release: (() => Promise<void>) | undefined;
-  #failedReplies = 0;
   #listening: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #reminder: NodeJS.Timeout | undefined;
@@ -70,9 +65,7 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     this.transportId = getMqttTransportId(this.#connection.name);
     const { loop } = this.#connection;
     this.#subscriptions = new HandlerSubscriptions(loop, this.#router, this.logger);
-    const replies = new ReplyPublisher(loop, ({ topic }, error) => this.#replyFailed(topic, error));
-    this.#dispatcher = new Dispatcher(this.#router, replies, {
-      logger: this.logger,
+    this.#runtime = new HandlerRuntime(loop, this.#router, this.#connection.options, this.logger, {
       normalizePattern: (pattern) => this.normalizePattern(pattern),
       isPaused: () => this.#connection.isIntakePaused,
       processingHooks: () => (this.#hasHooks() ? this.#withHooks : undefined),
@@ -111,8 +104,8 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     const { options } = this.#connection;
     const handler = registerHandler(route, callback, isEventHandler, extras, this.#router.handlers.length, {
       qos: options.subscribeQos,
-      acknowledge: options.acknowledge,
-      concurrency: options.concurrency,
+      settlement: options.settlement,
+      isSessionResumed: options.isSessionResumed,
     });
     callback.isEventHandler = isEventHandler;
     callback.extras = extras;
@@ -144,14 +137,7 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
   }
 
   stats(): MqttServerStats {
-    const { running, unmatched, failed } = this.#dispatcher;
-    return {
-      handlers: this.#router.handlers.length,
-      running,
-      unmatched,
-      failed,
-      failedReplies: this.#failedReplies,
-    };
+    return { ...this.#runtime.stats(), handlers: this.#router.handlers.length };
   }
 
   async #listen(): Promise<void> {
@@ -166,7 +152,7 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     if (this.#closing !== undefined || this.#router.handlers.length === 0) return;
     this.#warnOfRivals();
     this.#connection.consume(
-      (message, isReply) => this.#dispatcher.dispatch(message, isReply),
+      (message, isReply) => this.#runtime.dispatch(message, isReply),
       (topic) => this.#router.match(topic).some((handler) => handler.pattern.share === undefined),
     );
     await this.#subscriptions.open();
@@ -178,7 +164,7 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     this.#connection.beginDrain();
     const release = this.#release ?? this.#connection.claim();
     const unsubscribed = this.#connection.hasOtherUsers ? this.#unsubscribe() : undefined;
-    await this.#withinDeadline(Promise.all([unsubscribed, this.#dispatcher.idle()]));
+    await this.#runtime.close(unsubscribed);
     await release();
   }
 
@@ -188,20 +174,6 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     await this.#subscriptions.close().catch((error: unknown) => {
       this.logger.warn(`unsubscribing failed: ${describeError(error)}`);
     });
-  }
-
-  async #withinDeadline(drained: Promise<unknown>): Promise<void> {
-    const { drainTimeoutMs } = this.#connection.options;
-    let timer: NodeJS.Timeout | undefined;
-    const deadline = new Promise<void>((resolve) => (timer = setTimeout(resolve, drainTimeoutMs)));
-    await Promise.race([drained, deadline]);
-    clearTimeout(timer);
-    const { running } = this.#dispatcher;
-    if (running > 0) {
-      this.logger.warn(
-        `${running} handlers still run after ${drainTimeoutMs} ms: their messages are left to the broker; raise drainTimeoutMs if they need longer`,
-      );
-    }
   }
 
   #routeOf(pattern: unknown): string {
@@ -232,13 +204,6 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
       if (count > 1)
         this.logger.warn(`${count} message handlers for "${filter}": all of them run, the first one answers`);
     }
-  }
-
-  #replyFailed(topic: string, error: unknown): void {
-    this.#failedReplies++;
-    const suffix = this.#limiter.admit('reply');
-    if (suffix !== undefined)
-      this.logger.error(`reply on "${topic}" could not be sent: ${describeError(error)}${suffix}`);
   }
 
   #hasHooks(): boolean {

@@ -1,3 +1,4 @@
 export type * from './client-options.interface.js';
 export type * from './handler-options.interface.js';
 export type * from './module-options.interface.js';
+export type * from './settlement-options.interface.js';

@@ -1,6 +1,7 @@
 import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } from '@nestjs/common';
 import type { QoS } from '../eventloop/messages.js';
 import type { EventLoopOptions } from '../eventloop/options.js';
+import type { MqttSettlementOptions } from './settlement-options.interface.js';
 
 /**
  * Where a client expects replies to its requests.
@@ -17,15 +18,19 @@ export type MqttReplyMode = 'auto' | 'private' | 'builtin';
 /**
  * Options of the event loop, and those of the server and the client that share it.
  *
- * `acknowledge` is the default of the handlers.
+ * Settlement options (`acknowledge`, `concurrency`, `ordering`, `handlerTimeoutMs`, `retry`, `deadLetter`, `onFailure`) are the
+ * defaults of the handlers.
  *
  * @publicApi
  */
-export interface MqttModuleOptions extends EventLoopOptions {
+export interface MqttModuleOptions extends Omit<EventLoopOptions, 'acknowledge'>, MqttSettlementOptions {
   /** The QoS of handlers' subscriptions: the most that messages are delivered with. Default 1. */
   readonly subscribeQos?: QoS | undefined;
-  /** How many messages each handler works on at once, 1 to 65 535. Default: no limit of its own. */
-  readonly concurrency?: number | undefined;
+  /**
+   * How many messages all handlers together work on at once, 1 to 65 535. `receiveMaximum` is then twice as much unless it is
+   * given, so that the broker holds the backlog. Default: no limit.
+   */
+  readonly serverConcurrency?: number | undefined;
   /** The QoS of requests. From 1 on an MQTT 5 broker tells at once when nobody listens. Default 1. */
   readonly requestQos?: QoS | undefined;
   /** How long a request waits for its reply, or for the next one of a stream; 0 = for ever. At most 86 400 000. Default 30 000. */

@@ -1,15 +1,17 @@
 import type { MessageHandler } from '@nestjs/microservices';
-import { MqttOptionsError, type OptionIssue } from '../eventloop/errors.js';
+import { MqttOptionsError } from '../eventloop/errors.js';
 import type { QoS, SubscribeOptions } from '../eventloop/messages.js';
-import type { AcknowledgeMode } from '../eventloop/options.js';
-import { ConcurrencyGate } from '../settlement/concurrency-gate.js';
+import { OptionChecks } from '../eventloop/option-checks.js';
+import { planSettlement, type SettlementPlan } from '../settlement/settlement-plan.js';
+import { readSettlement, type SettlementSettings } from '../settlement/settlement-settings.js';
 import { parsePattern, type TopicPattern } from './pattern.js';
 
 /** What holds for handlers that do not say otherwise. @internal */
 export interface HandlerDefaults {
   readonly qos: QoS;
-  readonly acknowledge: AcknowledgeMode;
-  readonly concurrency: number | undefined;
+  readonly settlement: SettlementSettings;
+  /** Whether the broker keeps the session from one connection to the next. */
+  readonly isSessionResumed: boolean;
 }
 
 /** A registered handler with everything that was declared about it. @internal */
@@ -20,13 +22,13 @@ export interface RegisteredHandler {
   /** Order of registration. */
   readonly index: number;
   readonly subscribe: SubscribeOptions & { readonly qos: QoS };
-  readonly acknowledge: AcknowledgeMode;
-  readonly gate: ConcurrencyGate | undefined;
+  readonly settlement: SettlementPlan;
 }
 
 /**
  * Reads a handler's pattern and extras. Extras with names of other packages are theirs and are left alone.
  *
+ * @throws MqttOptionsError naming the handler and each mistake
  * @internal
  */
 export function registerHandler(
@@ -37,34 +39,24 @@ export function registerHandler(
   index: number,
   defaults: HandlerDefaults,
 ): RegisteredHandler {
-  const issues: OptionIssue[] = [];
-  const read = <T>(option: string, accepts: (value: unknown) => boolean, expected: string): T | undefined => {
-    const value = extras[option];
-    if (value === undefined) return undefined;
-    if (accepts(value)) return value as T;
-    issues.push({ option: `${option} of the handler for "${declared}"`, value: describe(value), expected });
-    return undefined;
-  };
-  const qos = read<QoS>('qos', oneOf(0, 1, 2), '0, 1 or 2') ?? defaults.qos;
-  const share = read<string>('share', (value) => typeof value === 'string', 'the name of a group');
-  const noLocal = read<boolean>('noLocal', oneOf(true, false), 'true or false');
-  const retainAsPublished = read<boolean>('retainAsPublished', oneOf(true, false), 'true or false');
-  const retainHandling = read<0 | 1 | 2>('retainHandling', oneOf(0, 1, 2), '0, 1 or 2');
-  const acknowledge =
-    read<AcknowledgeMode>(
-      'acknowledge',
-      oneOf('on-receive', 'after-handler', 'manual'),
-      '"on-receive", "after-handler" or "manual"',
-    ) ?? defaults.acknowledge;
-  const concurrency =
-    read<number>('concurrency', isConcurrency, 'a whole number from 1 to 65535') ?? defaults.concurrency;
-  if (issues.length > 0) throw new MqttOptionsError(issues);
+  const checks = new OptionChecks();
+  const label = (option: string): string => `${option} of the handler for "${declared}"`;
+  const read = <T>(option: string, accepted: readonly T[]): T | undefined =>
+    checks.oneOf<T | undefined>(label(option), extras[option], accepted, undefined);
+  const qos = read<QoS>('qos', [0, 1, 2]) ?? defaults.qos;
+  const share = extras['share'] as string | undefined;
+  if (share !== undefined && typeof share !== 'string') checks.report(label('share'), share, 'the name of a group');
+  const noLocal = read('noLocal', [true, false]);
+  const retainAsPublished = read('retainAsPublished', [true, false]);
+  const retainHandling = read<0 | 1 | 2>('retainHandling', [0, 1, 2]);
+  const settings = readSettlement(extras, defaults.settlement, defaults.isSessionResumed, checks, label);
+  checks.finish();
 
   const pattern = parsePattern(declared, share);
   if (noLocal === true && pattern.share !== undefined) {
     throw new MqttOptionsError([
       {
-        option: `noLocal of the handler for "${declared}"`,
+        option: label('noLocal'),
         value: 'true',
         expected: 'false: MQTT forbids it on shared subscriptions [MQTT-3.8.3-4]',
       },
@@ -76,20 +68,6 @@ export function registerHandler(
     isEvent,
     index,
     subscribe: Object.freeze({ qos, noLocal, retainAsPublished, retainHandling }),
-    acknowledge,
-    gate: concurrency === undefined ? undefined : new ConcurrencyGate(concurrency),
+    settlement: planSettlement(settings),
   });
-}
-
-/** @internal */
-export function isConcurrency(value: unknown): boolean {
-  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 65_535;
-}
-
-function oneOf(...accepted: unknown[]): (value: unknown) => boolean {
-  return (value) => accepted.includes(value);
-}
-
-function describe(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value) : String(value);
 }

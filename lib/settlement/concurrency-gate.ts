@@ -1,3 +1,11 @@
+import { LinkedList, type ListNode } from '../eventloop/admission/linked-list.js';
+
+/** Somebody who may have to wait for a turn. @internal */
+export interface Waiter extends ListNode<Waiter> {
+  /** Its turn has come. */
+  proceed(): void;
+}
+
 /**
  * Lets a number of runs in at once; the others wait in order of arrival. The line has no limit of its own:
  * the event loop bounds how many messages are unsettled, and only those can stand in it.
@@ -6,8 +14,7 @@
  */
 export class ConcurrencyGate {
   #running = 0;
-  readonly #waiting: (() => void)[] = [];
-  #head = 0;
+  readonly #line = new LinkedList<Waiter>();
 
   constructor(readonly limit: number) {}
 
@@ -16,32 +23,23 @@ export class ConcurrencyGate {
   }
 
   get waiting(): number {
-    return this.#waiting.length - this.#head;
+    return this.#line.size;
   }
 
-  /** Undefined when there is room; otherwise resolves when the caller's turn has come. Each entry needs one `leave`. */
-  enter(): Promise<void> | undefined {
+  /** False: it waits, and proceeds when its turn has come. Each one that was let in needs one `leave`. */
+  enter(waiter: Waiter): boolean {
     if (this.#running < this.limit) {
       this.#running++;
-      return undefined;
+      return true;
     }
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    this.#line.push(waiter);
+    return false;
   }
 
   leave(): void {
-    if (this.#head === this.#waiting.length) {
-      this.#running--;
-      return;
-    }
+    const next = this.#line.shift();
     // The place passes on, so that nobody who comes in between can take it.
-    const next = this.#waiting[this.#head++];
-    if (this.#head === this.#waiting.length) {
-      this.#waiting.length = 0;
-      this.#head = 0;
-    } else if (this.#head >= 256 && this.#head * 2 >= this.#waiting.length) {
-      this.#waiting.splice(0, this.#head);
-      this.#head = 0;
-    }
-    next?.();
+    if (next === undefined) this.#running--;
+    else next.proceed();
   }
 }

@@ -1,6 +1,6 @@
 import { Controller } from '@nestjs/common';
 import { Ctx, Payload } from '@nestjs/microservices';
-import { MqttContext, MqttEvent, MqttMessage } from 'nestjs-rumqtt';
+import { MqttContext, MqttEvent, MqttMessage, MqttSettlementError } from 'nestjs-rumqtt';
 import { describe, expect, it } from 'vitest';
 import { AedesBroker } from '../../fixtures/aedes.js';
 import {
@@ -137,7 +137,7 @@ describe('MQTT 3.1.1, aedes', () => {
     expect(setup.service.server.stats().running).toBe(1);
 
     contexts[0]!.acknowledge();
-    contexts[0]!.acknowledge();
+    expect(() => contexts[0]!.acknowledge()).toThrow(MqttSettlementError);
 
     await expectEventually(() => [setup.acknowledged(), setup.service.server.stats().running], [1, 0]);
   });
@@ -177,8 +177,8 @@ describe('MQTT 3.1.1, aedes', () => {
     await using setup = await observe(Manual);
     await expectEventually(() => contexts.length, 1);
 
-    expect(() => contexts[0]!.acknowledge(0x42)).toThrow(/reasonCode: 66/);
-    contexts[0]!.acknowledge(0x80);
+    expect(() => contexts[0]!.reject(0x42)).toThrow(/reasonCode: 66/);
+    contexts[0]!.reject(0x80);
     await expectEventually(setup.acknowledged, 1);
   });
 });
@@ -208,7 +208,7 @@ onMqtt5((broker) => {
     for (const index of [0, 1, 2]) {
       await service.client.publish('t', index, { qos: 1 });
       await eventually(() => expect(contexts[index]).toBeDefined());
-      contexts[index]!.acknowledge(0x97);
+      contexts[index]!.reject(0x97);
     }
 
     await expectEventually(() => service.server.stats().running, 0);

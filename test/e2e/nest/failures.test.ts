@@ -93,10 +93,13 @@ onEveryBroker((broker) => {
         ['fail/stream', { status: 'error', message: 'late' }],
       ],
     );
+    const consequence =
+      broker.protocolVersion === 5 ? 'it is refused (0x80)' : 'it is acknowledged, for MQTT 3.1.1 cannot refuse';
+    const cure = 'retry and deadLetter would keep such messages';
     expect(service.log.of('error', 'MqttServer')).toEqual([
-      'handler of "fail/rpc" failed on "fail/rpc": no luck',
-      'handler of "fail/error" failed on "fail/error": Internal server error',
-      'handler of "fail/stream" failed on "fail/stream": late',
+      `handler of "fail/rpc" failed on "fail/rpc": no luck; ${consequence}: ${cure}`,
+      `handler of "fail/error" failed on "fail/error": Internal server error; ${consequence}: ${cure}`,
+      `handler of "fail/stream" failed on "fail/stream": late; ${consequence}: ${cure}`,
     ]);
     // The only one whose details Nest keeps from us and logs itself.
     expect(service.log.of('error').filter((line) => line.includes('broken'))).toHaveLength(1);

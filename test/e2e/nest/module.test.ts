@@ -208,7 +208,7 @@ describe('handlers that cannot work', () => {
     ['a wildcard name twice', handlerOf('+a/+a'), '"a" occurs twice'],
     ['an impossible wildcard name', handlerOf('+7'), 'letters, digits'],
     ['a regular expression', handlerOf(/a/ as unknown as string), 'a topic filter'],
-    ['an impossible QoS', handlerOf('a', { qos: 3 }), 'qos of the handler for "a" is 3, expected 0, 1 or 2'],
+    ['an impossible QoS', handlerOf('a', { qos: 3 }), 'qos of the handler for "a" is 3, expected one of 0, 1, 2'],
     ['noLocal on a shared subscription', handlerOf('a', { share: 'g', noLocal: true }), 'MQTT-3.8.3-4'],
     ['a group twice', handlerOf('$share/g/a', { share: 'g' }), 'names its group itself'],
     ['an impossible concurrency', handlerOf('a', { concurrency: 0 }), 'from 1 to 65535'],

@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { registerHandler } from '../../../lib/routing/handler.js';
+import { registerHandler, type HandlerDefaults } from '../../../lib/routing/handler.js';
+import { defaultSettlement } from '../../../lib/settlement/settlement-settings.js';
 
-const defaults = { qos: 1, acknowledge: 'after-handler', concurrency: 3 } as const;
+const defaults: HandlerDefaults = {
+  qos: 1,
+  settlement: { ...defaultSettlement, concurrency: 3 },
+  isSessionResumed: true,
+};
 const register = (extras: Record<string, unknown>, pattern = 'a/+x') =>
   registerHandler(pattern, async () => undefined, true, extras, 0, defaults);
 
@@ -9,8 +14,12 @@ describe('handler options', () => {
   it('default to those of the module', () => {
     const handler = register({});
 
-    expect(handler).toMatchObject({ acknowledge: 'after-handler', subscribe: { qos: 1 }, isEvent: true });
-    expect(handler.gate?.limit).toBe(3);
+    expect(handler).toMatchObject({
+      settlement: { acknowledge: 'after-handler' },
+      subscribe: { qos: 1 },
+      isEvent: true,
+    });
+    expect(handler.settlement.gate?.limit).toBe(3);
   });
 
   it('are read from the extras of Nest, next to those of others', () => {
@@ -24,11 +33,11 @@ describe('handler options', () => {
     });
 
     expect(handler).toMatchObject({
-      acknowledge: 'manual',
+      settlement: { acknowledge: 'manual' },
       subscribe: { qos: 2, retainHandling: 2 },
       pattern: { subscription: '$share/g/a/+' },
     });
-    expect(handler.gate?.limit).toBe(1);
+    expect(handler.settlement.gate?.limit).toBe(1);
   });
 
   it.each([

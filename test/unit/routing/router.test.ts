@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { registerHandler } from '../../../lib/routing/handler.js';
 import { isMoreSpecific, Router } from '../../../lib/routing/router.js';
+import { defaultSettlement } from '../../../lib/settlement/settlement-settings.js';
 
 type Declared = readonly [pattern: string, kind: 'event' | 'message'];
 
 function routerOf(...declared: Declared[]): Router {
   const router = new Router();
   declared.forEach(([pattern, kind], index) => {
-    const defaults = { qos: 1, acknowledge: 'after-handler', concurrency: undefined } as const;
+    const defaults = { qos: 1, settlement: defaultSettlement, isSessionResumed: false } as const;
     router.add(registerHandler(pattern, async () => undefined, kind === 'event', {}, index, defaults));
   });
   return router;

@@ -1,30 +1,36 @@
 import { describe, expect, it } from 'vitest';
-import { ConcurrencyGate } from '../../../lib/settlement/concurrency-gate.js';
+import { ConcurrencyGate, type Waiter } from '../../../lib/settlement/concurrency-gate.js';
+
+class Entrant implements Waiter {
+  previous: Waiter | undefined = undefined;
+  next: Waiter | undefined = undefined;
+
+  constructor(readonly proceed: () => void = () => undefined) {}
+}
 
 describe('the concurrency gate', () => {
-  it('lets as many in as its limit says, without a promise', () => {
+  it('lets as many in as its limit says', () => {
     const gate = new ConcurrencyGate(2);
 
-    expect([gate.enter(), gate.enter()]).toEqual([undefined, undefined]);
-    expect(gate.enter()).toBeInstanceOf(Promise);
+    expect([gate.enter(new Entrant()), gate.enter(new Entrant()), gate.enter(new Entrant())]).toEqual([
+      true,
+      true,
+      false,
+    ]);
     expect(gate).toMatchObject({ running: 2, waiting: 1 });
   });
 
-  it('lets those in that wait, in their order, one for each that leaves', async () => {
+  it('lets those in that wait, in their order, one for each that leaves', () => {
     const gate = new ConcurrencyGate(1);
-    void gate.enter();
     const entered: number[] = [];
-    const all = Promise.all(
-      Array.from({ length: 1_000 }, async (_, index) => {
-        await gate.enter();
-        entered.push(index);
-        expect(gate.running).toBe(1);
-        gate.leave();
-      }),
-    );
+    gate.enter(new Entrant());
+    for (let index = 0; index < 1_000; index++) gate.enter(new Entrant(() => entered.push(index)));
 
+    for (let left = 0; left < 1_000; left++) {
+      gate.leave();
+      expect([entered.length, gate.running]).toEqual([left + 1, 1]);
+    }
     gate.leave();
-    await all;
 
     expect(entered).toEqual(Array.from({ length: 1_000 }, (_, index) => index));
     expect(gate).toMatchObject({ running: 0, waiting: 0 });
@@ -32,11 +38,12 @@ describe('the concurrency gate', () => {
 
   it('does not let a newcomer take the place of one that waits', () => {
     const gate = new ConcurrencyGate(1);
-    void gate.enter();
-    const first = gate.enter();
+    const entered: string[] = [];
+    gate.enter(new Entrant());
+    gate.enter(new Entrant(() => entered.push('first')));
     gate.leave();
 
-    expect(first).toBeInstanceOf(Promise);
-    expect(gate.enter()).toBeInstanceOf(Promise);
+    expect(gate.enter(new Entrant())).toBe(false);
+    expect(entered).toEqual(['first']);
   });
 });

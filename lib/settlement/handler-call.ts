@@ -1,0 +1,189 @@
+import { isObservable, Observable } from 'rxjs';
+import type { IncomingMessage } from '../eventloop/messages.js';
+import { MqttContext, type SettlementByHand } from '../mqtt.context.js';
+import { MqttHandlerTimeoutError, MqttSettlementError } from '../mqtt.errors.js';
+import type { RegisteredHandler } from '../routing/handler.js';
+import type { IncomingCall, ReplyTarget } from '../serialization/incoming.js';
+import type { Alarm } from './alarms.js';
+import type { RunEnvironment } from './run-environment.js';
+
+const CallState = { Running: 0, Returned: 1, Over: 2 } as const;
+type CallState = (typeof CallState)[keyof typeof CallState];
+
+/** The run that a call belongs to. @internal */
+export interface CallOwner {
+  readonly message: IncomingMessage;
+  readonly attempt: number;
+  /** The handler is done: another one may have its places. Idempotent. */
+  release(): void;
+  succeeded(): void;
+  failed(error: unknown): void;
+  /** By hand: at once, whatever the handler goes on to do. */
+  decide(method: 'acknowledge' | 'reject', reasonCode: number): void;
+  failedAfterDecision(error: unknown): void;
+  retryByHand(delayMs: number | undefined): void;
+}
+
+/** What a handler decided by hand; a retry says when. */
+type HandDecision = { readonly kind: 'settled' } | { readonly kind: 'retry'; readonly delayMs: number | undefined };
+const settledByHand: HandDecision = { kind: 'settled' };
+
+/**
+ * One call of a handler, from its start to the end of what it returned: a value, a promise, a stream. Ends once; what
+ * comes after that, because time ran out, is counted and ignored.
+ *
+ * @internal
+ */
+export class HandlerCall implements Alarm, SettlementByHand {
+  dueAtMs = 0;
+  heapIndex = -1;
+  readonly #run: CallOwner;
+  readonly #environment: RunEnvironment;
+  readonly #handler: RegisteredHandler;
+  readonly #reply: ReplyTarget | undefined;
+  #state: CallState = CallState.Running;
+  #byHand: HandDecision | undefined;
+  /** Ends the stream that the handler returned. */
+  #abort: ((error: unknown) => void) | undefined;
+
+  constructor(run: CallOwner, environment: RunEnvironment, handler: RegisteredHandler, reply: ReplyTarget | undefined) {
+    this.#run = run;
+    this.#environment = environment;
+    this.#handler = handler;
+    this.#reply = reply;
+  }
+
+  start({ data, metadata }: IncomingCall): void {
+    const { handlerTimeoutMs } = this.#handler.settlement;
+    const context = new MqttContext(this.#run.message, this.#handler.pattern, metadata, this, this.#run.attempt);
+    if (handlerTimeoutMs > 0) this.#environment.alarms.set(this, handlerTimeoutMs);
+    const hooks = this.#environment.processingHooks();
+    if (hooks === undefined) this.#invoke(data, context, this.#returned, this.#threw);
+    else {
+      const work = (): Promise<void> => new Promise((resolve, reject) => this.#invoke(data, context, resolve, reject));
+      hooks(context, work).then(this.#returned, this.#threw);
+    }
+  }
+
+  /** `handlerTimeoutMs` has passed. */
+  ring(): void {
+    this.#environment.report.counters.timedOut++;
+    const { pattern, settlement } = this.#handler;
+    const error = new MqttHandlerTimeoutError(pattern.declared, this.#run.message.topic, settlement.handlerTimeoutMs);
+    // A stream of replies tells the requester itself, after what it has sent.
+    if (this.#abort !== undefined) return this.#abort(error);
+    if (this.#reply === undefined) return this.#threw(error);
+    const { replies } = this.#environment;
+    this.#state = CallState.Over;
+    void replies.send(this.#reply, { err: error, isDisposed: true }).then(() => this.#run.succeeded());
+  }
+
+  /** From `context.acknowledge()` and `context.reject()`. */
+  settle(method: 'acknowledge' | 'reject', reasonCode: number): void {
+    this.#assertUndecided(method);
+    this.#run.decide(method, reasonCode);
+    this.#byHand = settledByHand;
+    if (this.#state === CallState.Returned) this.#end();
+  }
+
+  /** From `context.retry()`. */
+  retry(delayMs: number | undefined): void {
+    this.#assertUndecided('retry');
+    this.#byHand = { kind: 'retry', delayMs };
+    if (this.#state === CallState.Returned) this.#end();
+  }
+
+  #invoke(data: unknown, context: MqttContext, succeed: () => void, fail: (error: unknown) => void): void {
+    let result: unknown;
+    try {
+      result = this.#handler.callback(data, context);
+    } catch (error) {
+      // Later, as everything else: whoever called is not done yet.
+      result = Promise.reject(error);
+    }
+    const reply = this.#reply;
+    Promise.resolve(result).then(
+      (value) => (reply === undefined ? this.#consume(value, succeed, fail) : this.#answer(reply, value, succeed)),
+      (error: unknown) => (reply === undefined ? fail(error) : this.#answerError(reply, error, succeed)),
+    );
+  }
+
+  /** A failure does not reject: Nest's exception filters turn it into an observable that errors. */
+  #consume(value: unknown, succeed: () => void, fail: (error: unknown) => void): void {
+    if (!isObservable(value) || this.#state === CallState.Over) return succeed();
+    const subscription = value.subscribe({ error: fail, complete: succeed });
+    if (this.heapIndex < 0) return;
+    this.#abort = (error) => {
+      subscription.unsubscribe();
+      fail(error);
+    };
+  }
+
+  /** An error is an answer too: the message is settled when the requester has been told. */
+  #answer(reply: ReplyTarget, value: unknown, succeed: () => void): void {
+    if (this.#state === CallState.Over) return succeed();
+    const { replies } = this.#environment;
+    const sent = isObservable(value)
+      ? replies.stream(reply, this.heapIndex < 0 ? value : this.#stoppable(value))
+      : replies.send(reply, { response: value, isDisposed: true });
+    void sent.then(succeed);
+  }
+
+  #answerError(reply: ReplyTarget, err: unknown, succeed: () => void): void {
+    if (this.#state === CallState.Over) return succeed();
+    void this.#environment.replies.send(reply, { err, isDisposed: true }).then(succeed);
+  }
+
+  #stoppable(source: Observable<unknown>): Observable<unknown> {
+    return new Observable((observer) => {
+      this.#abort = (error) => observer.error(error);
+      return source.subscribe(observer);
+    });
+  }
+
+  readonly #returned = (): void => {
+    if (this.#isLate()) return;
+    this.#environment.alarms.cancel(this);
+    this.#state = CallState.Returned;
+    this.#run.release();
+    // Otherwise the decision is yet to come.
+    if (this.#handler.settlement.acknowledge !== 'manual' || this.#byHand !== undefined) this.#end();
+  };
+
+  readonly #threw = (error: unknown): void => {
+    if (this.#isLate()) return;
+    this.#environment.alarms.cancel(this);
+    this.#state = CallState.Over;
+    this.#run.release();
+    if (this.#byHand === undefined) this.#run.failed(error);
+    else if (this.#byHand.kind === 'retry') this.#run.retryByHand(this.#byHand.delayMs);
+    else this.#run.failedAfterDecision(error);
+  };
+
+  #end(): void {
+    this.#state = CallState.Over;
+    if (this.#byHand?.kind === 'retry') this.#run.retryByHand(this.#byHand.delayMs);
+    else this.#run.succeeded();
+  }
+
+  #isLate(): boolean {
+    if (this.#state !== CallState.Over) return false;
+    this.#environment.report.counters.late++;
+    return true;
+  }
+
+  #assertUndecided(method: 'acknowledge' | 'reject' | 'retry'): void {
+    const { pattern, settlement } = this.#handler;
+    const reason =
+      settlement.acknowledge !== 'manual'
+        ? 'wrong-mode'
+        : method === 'retry' && this.#reply !== undefined
+          ? 'request'
+          : this.#byHand !== undefined || this.#state === CallState.Over
+            ? 'already-settled'
+            : undefined;
+    if (reason !== undefined) {
+      throw new MqttSettlementError(method, reason, pattern.declared, this.#run.message.topic);
+    }
+  }
+}

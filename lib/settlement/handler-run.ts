@@ -1,0 +1,283 @@
+import { MqttArgumentError, MqttClosedError, MqttStateError } from '../eventloop/errors.js';
+import type { IncomingMessage } from '../eventloop/messages.js';
+import type { RegisteredHandler } from '../routing/handler.js';
+import { readCall, type IncomingCall, type ReplyTarget } from '../serialization/incoming.js';
+import type { Alarm } from './alarms.js';
+import type { Waiter } from './concurrency-gate.js';
+import { describeConsequence } from './consequence.js';
+import { HandlerCall, type CallOwner } from './handler-call.js';
+import type { LaneMember } from './key-lanes.js';
+import type { Decision, Failure, MessageSettlement } from './message-settlement.js';
+import { retryDelayMs } from './retry-delay.js';
+import type { RunEnvironment } from './run-environment.js';
+import type { RetrySettings } from './settlement-settings.js';
+import { shortened } from './shortened.js';
+
+const Stage = { Lane: 0, HandlerGate: 1, ServerGate: 2, Call: 3, Called: 4, RetryWait: 5, BurialWait: 6 } as const;
+type Stage = (typeof Stage)[keyof typeof Stage];
+
+/** Delays of `context.retry()` without options of its own, and of dead letters that cannot be published. */
+const usualDelays: RetrySettings = { attempts: 0, minDelayMs: 1_000, maxDelayMs: 60_000, factor: 2, jitter: 'full' };
+
+/**
+ * One handler and one message: waits for its turn (in the lane of its key, at the limits of the handler and of the server),
+ * calls the handler, tries again, gives the message to the dead letter topic, decides. Holds its lane until the end and its
+ * places at the limits only while the handler runs.
+ *
+ * @internal
+ */
+export class HandlerRun implements Waiter, LaneMember, Alarm, CallOwner {
+  previous: Waiter | undefined = undefined;
+  next: Waiter | undefined = undefined;
+  laneKey: string | undefined = undefined;
+  behind: LaneMember | undefined = undefined;
+  dueAtMs = 0;
+  heapIndex = -1;
+  /** From 1. */
+  attempt = 1;
+  readonly #environment: RunEnvironment;
+  readonly #settlement: MessageSettlement;
+  readonly #handler: RegisteredHandler;
+  readonly #reply: ReplyTarget | undefined;
+  /** As decoded for the first attempt; decoded again for the others, which must not see what a handler made of it. */
+  #call: IncomingCall | undefined;
+  #stage: Stage = Stage.Lane;
+  #hasWaited = false;
+  #isDecided: boolean;
+  #failure: Failure | undefined = undefined;
+  #burials = 0;
+
+  constructor(
+    environment: RunEnvironment,
+    settlement: MessageSettlement,
+    handler: RegisteredHandler,
+    call: IncomingCall,
+    reply: ReplyTarget | undefined,
+  ) {
+    this.#environment = environment;
+    this.#settlement = settlement;
+    this.#handler = handler;
+    this.#call = call;
+    this.#reply = reply;
+    this.#isDecided = !handler.settlement.hasSay;
+  }
+
+  get message(): IncomingMessage {
+    return this.#settlement.message;
+  }
+
+  begin(): void {
+    const { lanes, keyOf } = this.#handler.settlement;
+    if (lanes !== undefined && keyOf !== undefined) {
+      let key: unknown;
+      try {
+        key = keyOf(this.message);
+        if (typeof key !== 'string') throw new MqttArgumentError('key of ordering', key, 'a string');
+      } catch (error) {
+        return this.#giveUp(error);
+      }
+      this.#stage = Stage.HandlerGate;
+      if (!lanes.enter(this, key)) return;
+    }
+    this.#stage = Stage.HandlerGate;
+    this.#advance();
+  }
+
+  /** Its turn has come, in its lane or at a limit. */
+  proceed(): void {
+    this.#hasWaited = true;
+    this.#advance();
+  }
+
+  ring(): void {
+    if (this.#stage === Stage.BurialWait) return this.#bury();
+    this.#environment.report.counters.waitingRetries--;
+    this.attempt++;
+    this.#stage = Stage.HandlerGate;
+    this.#advance();
+  }
+
+  // ---- from the call
+
+  /** The handler is done: another one may have its places. */
+  release(): void {
+    if (this.#stage !== Stage.Call) return;
+    this.#stage = Stage.Called;
+    this.#environment.gate?.leave();
+    this.#handler.settlement.gate?.leave();
+  }
+
+  succeeded(): void {
+    this.release();
+    this.#countIfLate();
+    this.#end(0, undefined);
+  }
+
+  failed(error: unknown): void {
+    this.#countIfLate();
+    this.#call = undefined;
+    const { retry } = this.#handler.settlement;
+    if (retry === undefined || this.attempt >= retry.attempts) return this.#giveUp(error);
+    this.#retryAfter(retryDelayMs(retry, this.attempt, this.#environment.random));
+  }
+
+  /** By hand: at once, whatever the handler goes on to do. */
+  decide(method: 'acknowledge' | 'reject', reasonCode: number): void {
+    if (method === 'reject') this.#environment.report.counters.rejected++;
+    this.#isDecided = true;
+    this.#settlement.decide(reasonCode);
+  }
+
+  failedAfterDecision(error: unknown): void {
+    this.#conclude(error, 0, 'the handler had settled the message by then');
+  }
+
+  retryByHand(delayMs: number | undefined): void {
+    this.#call = undefined;
+    const { retry } = this.#handler.settlement;
+    if (retry !== undefined && this.attempt >= retry.attempts) {
+      return this.#giveUp(new MqttStateError(`context.retry() was called in the last of ${retry.attempts} attempts`));
+    }
+    this.#retryAfter(delayMs ?? retryDelayMs(retry ?? usualDelays, this.attempt, this.#environment.random));
+  }
+
+  // ---- at shutdown
+
+  /** Waits for something later than the deadline. */
+  leaveIfWaitingBeyond(deadlineMs: number): void {
+    if (this.heapIndex < 0 || this.dueAtMs <= deadlineMs) return;
+    this.stopWaiting();
+    this.#leave();
+  }
+
+  stopWaiting(): void {
+    if (this.heapIndex < 0) return;
+    this.#environment.alarms.cancel(this);
+    if (this.#stage === Stage.RetryWait) this.#environment.report.counters.waitingRetries--;
+  }
+
+  // ---- inside
+
+  #advance(): void {
+    const { gate } = this.#handler.settlement;
+    if (this.#stage === Stage.HandlerGate) {
+      this.#stage = Stage.ServerGate;
+      if (gate !== undefined && !gate.enter(this)) return;
+    }
+    if (this.#stage === Stage.ServerGate) {
+      this.#stage = Stage.Call;
+      const serverGate = this.#environment.gate;
+      if (serverGate !== undefined && !serverGate.enter(this)) return;
+    }
+    // Later, for those that wait behind it are left as well: not one inside the other.
+    if (this.#mayNotBegin()) return queueMicrotask(() => this.#leave());
+    const call = this.#call ?? readCall(this.message, this.#environment.normalizePattern);
+    new HandlerCall(this, this.#environment, this.#handler, this.#reply).start(call);
+  }
+
+  /** Its turn came with the end of the application. What the broker does not have any more still runs. */
+  #mayNotBegin(): boolean {
+    if (this.#settlement.isAbandoned) return true;
+    return this.#hasWaited && this.attempt === 1 && !this.#isDecided && this.#environment.isPaused();
+  }
+
+  #retryAfter(delayMs: number): void {
+    const { alarms, clock, drainDeadlineMs, report } = this.#environment;
+    if (this.#settlement.isAbandoned || clock.now() + delayMs > drainDeadlineMs) return this.#leave();
+    report.counters.retried++;
+    report.counters.waitingRetries++;
+    this.#stage = Stage.RetryWait;
+    alarms.set(this, delayMs);
+  }
+
+  /** There is no further attempt. */
+  #giveUp(error: unknown): void {
+    this.#failure = { error };
+    const { deadLetter, onFailure } = this.#handler.settlement;
+    if (this.#settlement.isAbandoned) return this.#leave();
+    if (deadLetter !== undefined && !deadLetter.topic.covers(this.message.topic)) return this.#bury();
+    const { counters } = this.#environment.report;
+    const consequence = describeConsequence(
+      this.message,
+      this.#isDecided,
+      onFailure,
+      this.#environment.protocolVersion(),
+    );
+    if (this.message.qos === 0 || this.#isDecided || onFailure.action === 'acknowledge') {
+      return this.#conclude(error, 0, consequence);
+    }
+    if (onFailure.action === 'reject') {
+      counters.rejected++;
+      return this.#conclude(error, onFailure.reasonCode, consequence);
+    }
+    counters.left++;
+    this.#conclude(error, 'leave', consequence);
+    this.#environment.messageLeft(onFailure.redeliverAfterMs);
+  }
+
+  /** The message is acknowledged only when the broker has its dead letter. */
+  #bury(): void {
+    const { report, deadLetters, normalizePattern } = this.#environment;
+    const { pattern, settlement } = this.#handler;
+    const settings = settlement.deadLetter!;
+    const topic = settings.topic.of(this.message.topic);
+    const error = this.#failure?.error;
+    const letter = {
+      message: this.message,
+      handler: pattern.declared,
+      error,
+      attempts: this.attempt,
+      metadata: readCall(this.message, normalizePattern).metadata,
+    };
+    deadLetters.publish(settings, letter, this.#environment.protocolVersion()).then(
+      () => {
+        report.counters.deadLettered++;
+        this.#conclude(error, 0, `its dead letter is on "${shortened(topic, 300)}"`);
+      },
+      (cause: unknown) => this.#buryLater(topic, cause),
+    );
+  }
+
+  /** For as long as it takes: until then the broker has the message. */
+  #buryLater(topic: string, cause: unknown): void {
+    const { alarms, clock, random, report, drainDeadlineMs } = this.#environment;
+    const delayMs = retryDelayMs(usualDelays, ++this.#burials, random);
+    const isTooLate = cause instanceof MqttClosedError || clock.now() + delayMs > drainDeadlineMs;
+    if (this.#settlement.isAbandoned || isTooLate) return this.#leave();
+    report.deadLetterFailed(topic, cause, delayMs);
+    this.#stage = Stage.BurialWait;
+    alarms.set(this, delayMs);
+  }
+
+  #conclude(error: unknown, decision: Decision, consequence: string): void {
+    const retry = this.#handler.settlement.retry;
+    const attempt =
+      retry === undefined && this.attempt === 1
+        ? ''
+        : ` (attempt ${this.attempt}${retry === undefined ? '' : ` of ${retry.attempts}`})`;
+    this.#environment.report.failed(this.#handler.pattern.declared, this.message, attempt, error, consequence);
+    this.#end(decision, { error });
+  }
+
+  /** The application ends before the handler could. */
+  #leave(): void {
+    const { counters } = this.#environment.report;
+    // What the shutdown did not wait for is counted with its message.
+    if (!this.#settlement.isAbandoned) {
+      if (this.#isDecided || this.message.qos === 0) counters.lost++;
+      else counters.left++;
+    }
+    this.release();
+    this.#end('leave', undefined);
+  }
+
+  #countIfLate(): void {
+    if (this.#settlement.isAbandoned) this.#environment.report.counters.late++;
+  }
+
+  #end(decision: Decision, failure: Failure | undefined): void {
+    this.#settlement.end(this.#isDecided ? undefined : decision, failure);
+    this.#handler.settlement.lanes?.leave(this);
+    this.#environment.runEnded();
+  }
+}

@@ -1,0 +1,36 @@
+import type { Clock } from '../eventloop/clock.js';
+import type { MqttContext } from '../mqtt.context.js';
+import type { NormalizePattern } from '../serialization/envelope.js';
+import type { Alarms } from './alarms.js';
+import type { ConcurrencyGate } from './concurrency-gate.js';
+import type { DeadLetterPublisher } from './dead-letters.js';
+import type { OutcomeReport } from './outcome-report.js';
+import type { ReplyPublisher } from './reply-publisher.js';
+
+/** Nest's processing hooks around `work`. @internal */
+export type ProcessingHooks = (context: MqttContext, work: () => Promise<void>) => Promise<void>;
+
+/** What handler runs share. @internal */
+export interface RunEnvironment {
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly alarms: Alarms;
+  readonly replies: ReplyPublisher;
+  readonly deadLetters: DeadLetterPublisher;
+  readonly report: OutcomeReport;
+  /** The limit of the whole server. */
+  readonly gate: ConcurrencyGate | undefined;
+  readonly normalizePattern: NormalizePattern;
+  /** Of the connection, or of the last one; undefined before the first. */
+  protocolVersion(): 4 | 5 | undefined;
+  /** Undefined while nobody has set any. */
+  processingHooks(): ProcessingHooks | undefined;
+  /** The application shuts down: no handler may begin. */
+  isPaused(): boolean;
+  /** What waits longer is left to the broker. Infinite until the application shuts down. */
+  drainDeadlineMs: number;
+  /** A message was left to the broker, which is to send it again after this time. */
+  messageLeft(redeliverAfterMs: number): void;
+  runEnded(): void;
+}
