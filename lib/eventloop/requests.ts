@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { Clock } from './clock.js';
 import type { Driver } from './driver.js';
 import { encodePublishProperties, assertUserProperties, asBuffer, isInteger } from './codec/encoder.js';
+import { TopicEncoder } from './codec/topic-encoder.js';
 import { MqttArgumentError, MqttPacketTooLargeError, type MqttError } from './errors.js';
 import type {
   OperationOptions,
@@ -15,7 +16,7 @@ import { PublishExchange } from './session/publish-exchange.js';
 import type { Operation } from './session/operation.js';
 import type { Session } from './session/session.js';
 import { SubscribeExchange, UnsubscribeExchange, type SubscriptionExchange } from './session/subscription-exchange.js';
-import { assertTopicFilter, assertTopicName } from './topics.js';
+import { assertTopicFilter } from './topics.js';
 
 const LARGEST_SUBSCRIPTION_IDENTIFIER = 268_435_455;
 const NO_OPTIONS: PublishOptions = {};
@@ -29,6 +30,7 @@ export class Requests {
   readonly #session: Session;
   readonly #driver: Driver;
   readonly #clock: Clock;
+  readonly #topics = new TopicEncoder();
   #maxPacketBytes: number;
 
   constructor(session: Session, driver: Driver, clock: Clock, maxPacketBytes: number) {
@@ -49,7 +51,7 @@ export class Requests {
    */
   publish(topic: string, payload: Uint8Array | string, options: PublishOptions | undefined): PublishExchange {
     if (options !== undefined) assertOperationOptions(options);
-    return publishRequest(topic, payload, options, this.#maxPacketBytes, this.#session.counters);
+    return publishRequest(topic, payload, options, this.#maxPacketBytes, this.#session.counters, this.#topics);
   }
 
   /**
@@ -60,7 +62,7 @@ export class Requests {
   offer(exchange: PublishExchange, options: PublishOptions | undefined): void {
     const { queue } = this.#session.outgoing;
     if (options !== undefined) this.#limit(exchange, options, () => queue.remove(exchange));
-    this.#offer(exchange, () => queue.offer(exchange));
+    this.#offer(exchange, queue);
   }
 
   subscribe(
@@ -77,15 +79,19 @@ export class Requests {
   }
 
   #offerSubscription<R>(exchange: SubscriptionExchange & Operation<R>, options: OperationOptions): Promise<R> {
-    this.#limit(exchange, options, () => this.#session.subscriptions.withdraw(exchange));
-    this.#offer(exchange, () => this.#session.subscriptions.offer(exchange));
+    const { subscriptions } = this.#session;
+    this.#limit(exchange, options, () => subscriptions.withdraw(exchange));
+    this.#offer(exchange, subscriptions);
     return exchange.completed;
   }
 
-  #offer<R>(operation: Operation<R>, offer: () => void): void {
+  #offer<O extends Pick<Operation<unknown>, 'settled' | 'fail'>>(
+    operation: O,
+    queue: { offer(operation: O): void },
+  ): void {
     if (operation.settled) return;
     try {
-      offer();
+      queue.offer(operation);
     } catch (error) {
       // Settled, so that it lets go of signal and clock.
       operation.fail(error as MqttError);
@@ -115,14 +121,15 @@ export function publishRequest(
   options: PublishOptions | undefined,
   maxPacketBytes: number,
   counters: Counters,
+  topics: TopicEncoder,
 ): PublishExchange {
-  assertTopicName(topic);
+  const topicBytes = topics.encode(topic);
   const { qos = 0, retain = false, properties } = options ?? NO_OPTIONS;
   if (qos !== 0 && qos !== 1 && qos !== 2) throw new MqttArgumentError('qos', qos, '0, 1 or 2');
   if (typeof retain !== 'boolean') throw new MqttArgumentError('retain', retain, 'true or false');
   const exchange = new PublishExchange(
     topic,
-    Buffer.byteLength(topic),
+    topicBytes,
     bytesOf(payload),
     qos,
     retain,
@@ -135,6 +142,7 @@ export function publishRequest(
 }
 
 function bytesOf(payload: Uint8Array | string): Buffer {
+  if (Buffer.isBuffer(payload)) return payload;
   if (typeof payload === 'string') return Buffer.from(payload);
   if (payload instanceof Uint8Array) return asBuffer(payload);
   throw new MqttArgumentError(

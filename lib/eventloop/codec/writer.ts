@@ -9,8 +9,7 @@ export const ALIAS_BYTES = 3;
 
 /** A PUBLISH in the form the writer needs. @internal */
 export interface PublishToWrite {
-  readonly topic: string;
-  readonly topicBytes: number;
+  readonly topicBytes: Buffer;
   readonly payload: Buffer;
   readonly qos: number;
   readonly retain: boolean;
@@ -82,7 +81,7 @@ export class PacketWriter {
     withTopic = true,
   ): void {
     const { payload, qos, encodedProperties } = packet;
-    const topicBytes = withTopic ? packet.topicBytes : 0;
+    const topicBytes = withTopic ? packet.topicBytes.length : 0;
     const propertyBytes = (encodedProperties?.length ?? 0) + (alias > 0 ? ALIAS_BYTES : 0);
     const remaining = remainingLength(topicBytes, qos, payload.length, version, propertyBytes);
     this.#reserve(5 + remaining);
@@ -92,7 +91,8 @@ export class PacketWriter {
     at = writeVarint(buffer, at, remaining);
     buffer[at++] = topicBytes >> 8;
     buffer[at++] = topicBytes;
-    if (withTopic) at += buffer.write(packet.topic, at, topicBytes === packet.topic.length ? 'latin1' : 'utf8');
+    if (withTopic) buffer.set(packet.topicBytes, at);
+    at += topicBytes;
     if (qos > 0) {
       buffer[at++] = id >> 8;
       buffer[at++] = id;
@@ -122,7 +122,7 @@ export class PacketWriter {
 /** Size of the whole packet, without a topic alias. @internal */
 export function publishPacketBytes(packet: PublishToWrite, version: ProtocolVersion): number {
   const { topicBytes, qos, payload, encodedProperties } = packet;
-  const remaining = remainingLength(topicBytes, qos, payload.length, version, encodedProperties?.length ?? 0);
+  const remaining = remainingLength(topicBytes.length, qos, payload.length, version, encodedProperties?.length ?? 0);
   return 1 + varintBytes(remaining) + remaining;
 }
 

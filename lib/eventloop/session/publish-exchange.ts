@@ -35,7 +35,7 @@ export class PublishExchange
 
   constructor(
     readonly topic: string,
-    readonly topicBytes: number,
+    readonly topicBytes: Buffer,
     readonly payload: Buffer,
     readonly qos: QoS,
     readonly retain: boolean,

@@ -1,3 +1,4 @@
+import { LinkedList, type ListNode } from '../admission/linked-list.js';
 import { ALIAS_BYTES } from '../codec/writer.js';
 import type { PublishExchange } from './publish-exchange.js';
 
@@ -7,9 +8,9 @@ const SHORTEST_TOPIC_BYTES = 8;
 /** The property, and a digit more for each of the two lengths around it. */
 const MOST_ADDED_BYTES = ALIAS_BYTES + 2;
 
-interface Entry {
+interface Entry extends ListNode<Entry> {
+  readonly topic: string;
   readonly alias: number;
-  usedAt: number;
 }
 
 /** How a PUBLISH names its topic. @internal */
@@ -30,38 +31,44 @@ export const PLAIN: TopicName = { alias: 0, withTopic: true };
  * @internal
  */
 export class TopicAliases {
-  readonly #entries = new Map<string, Entry>();
+  readonly #byTopic = new Map<string, Entry>();
+  /** The one that was not used for the longest time first. */
+  readonly #byUse = new LinkedList<Entry>();
   #maximum = 0;
   #maxPacketBytes = 0;
-  /** Counts uses. */
-  #clock = 0;
 
   /** A new connection: what the server knew is forgotten. */
   reset(maximum: number, maxPacketBytes: number): void {
     this.#maximum = maximum;
     this.#maxPacketBytes = maxPacketBytes;
-    this.#entries.clear();
+    this.#byTopic.clear();
+    while (this.#byUse.shift() !== undefined);
   }
 
   nameOf({ topic, topicBytes, bytes }: PublishExchange): TopicName {
-    if (this.#maximum === 0 || topicBytes < SHORTEST_TOPIC_BYTES || bytes + MOST_ADDED_BYTES > this.#maxPacketBytes)
+    if (
+      this.#maximum === 0 ||
+      topicBytes.length < SHORTEST_TOPIC_BYTES ||
+      bytes + MOST_ADDED_BYTES > this.#maxPacketBytes
+    )
       return PLAIN;
-    const known = this.#entries.get(topic);
+    const known = this.#byTopic.get(topic);
     if (known !== undefined) {
-      known.usedAt = ++this.#clock;
+      this.#byUse.remove(known);
+      this.#byUse.push(known);
       return { alias: known.alias, withTopic: false };
     }
-    const alias = this.#entries.size < this.#maximum ? this.#entries.size + 1 : this.#evict();
-    this.#entries.set(topic, { alias, usedAt: ++this.#clock });
+    const { size } = this.#byUse;
+    const alias = size < this.#maximum ? size + 1 : this.#evict();
+    const entry: Entry = { topic, alias, previous: undefined, next: undefined };
+    this.#byTopic.set(topic, entry);
+    this.#byUse.push(entry);
     return { alias, withTopic: true };
   }
 
   #evict(): number {
-    let oldest = '';
-    let oldestEntry: Entry = { alias: 0, usedAt: Infinity };
-    for (const [topic, entry] of this.#entries)
-      if (entry.usedAt < oldestEntry.usedAt) [oldest, oldestEntry] = [topic, entry];
-    this.#entries.delete(oldest);
-    return oldestEntry.alias;
+    const { topic, alias } = this.#byUse.shift()!;
+    this.#byTopic.delete(topic);
+    return alias;
   }
 }

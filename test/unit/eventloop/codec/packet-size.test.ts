@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { publishPacketBytes } from '../../../../lib/eventloop/codec/writer.js';
 import { MqttPacketTooLargeError } from '../../../../lib/eventloop/errors.js';
+import { TopicEncoder } from '../../../../lib/eventloop/codec/topic-encoder.js';
 import { publishRequest } from '../../../../lib/eventloop/requests.js';
 import { newCounters } from '../../../../lib/eventloop/session/counters.js';
 import { SessionHarness } from '../session/session-harness.js';
@@ -27,7 +28,7 @@ test.each([
 
 test('U14: our own limit counts the whole packet in its larger form and is checked before anything is queued', () => {
   const request = (payloadBytes: number) => () =>
-    publishRequest('hello/world', 'x'.repeat(payloadBytes), { qos: 1 }, 200, newCounters());
+    publishRequest('hello/world', 'x'.repeat(payloadBytes), { qos: 1 }, 200, newCounters(), new TopicEncoder());
   const largest = request(200 - 3 - 2 - 11 - 2 - 1)();
   expect(publishPacketBytes(largest, 5)).toBe(200);
   expect(publishPacketBytes(largest, 4)).toBe(199);

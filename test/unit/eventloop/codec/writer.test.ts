@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { PacketType } from '../../../../lib/eventloop/codec/packet-types.js';
 import { FLUSH_BYTES, PacketWriter, publishPacketBytes } from '../../../../lib/eventloop/codec/writer.js';
 import type { PublishProperties, QoS } from '../../../../lib/eventloop/messages.js';
+import { TopicEncoder } from '../../../../lib/eventloop/codec/topic-encoder.js';
 import { publishRequest } from '../../../../lib/eventloop/requests.js';
 import { newCounters } from '../../../../lib/eventloop/session/counters.js';
 import type { PublishExchange } from '../../../../lib/eventloop/session/publish-exchange.js';
@@ -169,7 +170,7 @@ function request(
   payload: Buffer | string,
   options: { qos?: QoS; retain?: boolean; properties?: PublishProperties } = {},
 ): PublishExchange {
-  return publishRequest(topic, payload, options, 268_435_460, newCounters());
+  return publishRequest(topic, payload, options, 268_435_460, newCounters(), new TopicEncoder());
 }
 
 function expectBytes(version: 4 | 5, exchange: PublishExchange, id: number, dup: boolean, expected: Buffer): void {

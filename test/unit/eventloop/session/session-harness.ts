@@ -2,6 +2,7 @@ import { parser, type Packet } from 'mqtt-packet';
 import { PacketWriter } from '../../../../lib/eventloop/codec/writer.js';
 import { negotiate, type Negotiated } from '../../../../lib/eventloop/negotiated.js';
 import type { EventLoopOptions } from '../../../../lib/eventloop/options.js';
+import { TopicEncoder } from '../../../../lib/eventloop/codec/topic-encoder.js';
 import { publishRequest } from '../../../../lib/eventloop/requests.js';
 import { resolveOptions } from '../../../../lib/eventloop/resolve-options.js';
 import type { IncomingMessage, PublishOptions } from '../../../../lib/eventloop/messages.js';
@@ -25,6 +26,7 @@ export class SessionHarness {
   negotiated: Negotiated | undefined;
   readonly #options;
   readonly #writer = new PacketWriter();
+  readonly #topics = new TopicEncoder();
 
   constructor(options: EventLoopOptions = {}, handler: (message: IncomingMessage) => unknown = () => undefined) {
     this.#options = resolveOptions(options);
@@ -57,7 +59,14 @@ export class SessionHarness {
 
   /** Queues a publish, as the event loop does. */
   publish(payload: string, options: PublishOptions = {}, topic = 'hello/world'): PublishExchange {
-    const exchange = publishRequest(topic, payload, options, this.#options.maxPacketBytes, this.session.counters);
+    const exchange = publishRequest(
+      topic,
+      payload,
+      options,
+      this.#options.maxPacketBytes,
+      this.session.counters,
+      this.#topics,
+    );
     this.session.outgoing.queue.offer(exchange);
     return exchange;
   }
