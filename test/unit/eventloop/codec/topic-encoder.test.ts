@@ -11,12 +11,12 @@ test('a topic is the same bytes every time, remembered or not', () => {
 
 test('tells 30 000 topics apart, although it remembers far fewer', () => {
   const topics = new TopicEncoder();
-  for (let round = 0; round < 3; round++) {
-    for (let i = 0; i < 30_000; i++) {
-      const name = `plants/${i}/state`;
-      if (topics.encode(name).toString() !== name) throw new Error(name);
-    }
+  const wrong: string[] = [];
+  for (let i = 0; i < 90_000; i++) {
+    const name = `plants/${i % 30_000}/state`;
+    if (topics.encode(name).toString() !== name) wrong.push(name);
   }
+  expect(wrong).toEqual([]);
 });
 
 test('what may not be published to is refused every time', () => {
