@@ -15,6 +15,7 @@ export const outgoingMutations: readonly Mutation[] = [
     'new publishes overtake what has to be resent',
     File.OUTGOING,
     `    if (this.#resend !== undefined && hasSlot) return this.#resend;
+    if (this.#isHeld) return undefined;
     const head = this.queue.head;`,
     `    const head = this.queue.head;
     if (this.#resend !== undefined && hasSlot && head === undefined) return this.#resend;
