@@ -35,16 +35,18 @@ export function chart(lines: readonly Line[]): string {
   for (const row of rows) {
     const ours = cpu.find((line) => line.row === row && line.entrant === 'ours');
     const peers = PEERS.flatMap((name) => cpu.filter((line) => line.row === row && line.entrant === name));
-    const middle = y + (peers.length * BAR) / 2;
+    // Of equal height, with one bar or two.
+    const middle = y + BAR;
+    let barY = peers.length === 1 ? y + BAR / 2 : y;
     body.push(text(LEFT - 10, middle + 0.5, `${ROW_NAMES[row]}`, 'label'));
     if (ours) body.push(text(LEFT - 10, middle + 11.5, `${digits(ours.median)} µs`, 'label small'));
     for (const { entrant, ratio = 1 } of peers) {
       const width = Math.max(1, x(ratio) - LEFT).toFixed(1);
-      body.push(`<rect class="${entrant}" x="${LEFT}" y="${y}" width="${width}" height="${BAR - 2}" rx="1.5"/>`);
-      body.push(text(x(ratio) + 5, y + BAR - 3, `${digits(ratio)}×`, 'value'));
-      y += BAR;
+      body.push(`<rect class="${entrant}" x="${LEFT}" y="${barY}" width="${width}" height="${BAR - 2}" rx="1.5"/>`);
+      body.push(text(x(ratio) + 5, barY + BAR - 3, `${digits(ratio)}×`, 'value'));
+      barY += BAR;
     }
-    y += BETWEEN_ROWS + (peers.length === 1 ? BAR : 0);
+    y += 2 * BAR + BETWEEN_ROWS;
   }
   const shown = GRID.filter((value) => value <= end);
   const grid = shown.flatMap((value) => [
@@ -81,7 +83,7 @@ text { fill: #e6edf3 }
 .builtin { fill: #f0729c }
 }
 </style>
-${text(LEFT, 12, 'CPU time a message, as a multiple of ours (logarithmic; shorter is better)', 'key')}
+${text(LEFT, 12, 'CPU time a message, as a multiple of what nestjs-rumqtt takes (logarithmic)', 'key')}
 ${[...legend, ...grid, ...body].join('\n')}
 </svg>
 `;
