@@ -44,8 +44,6 @@ const commit = git('rev-parse', '--short', `${ref}^{commit}`).trim();
 const directory = mkdtempSync(join(tmpdir(), 'nestjs-rumqtt-compare-'));
 const worktree = join(directory, 'tree');
 process.once('exit', removeWorktree);
-process.once('SIGINT', () => process.exit(130));
-process.once('SIGTERM', () => process.exit(143));
 const theirs = buildOther();
 
 const chosen = scenarios(options).filter(({ name }) =>

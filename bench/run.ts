@@ -72,7 +72,12 @@ export class Servers {
       const why = await whyNoLibmosquitto();
       if (why !== undefined) leftOut.push(`libmosquitto: ${why}`);
     }
-    return new Servers(urls, brokers, leftOut);
+    const servers = new Servers(urls, brokers, leftOut);
+    // Also when a measurement fails, or somebody has seen enough.
+    process.once('exit', () => servers.stop());
+    process.once('SIGINT', () => process.exit(130));
+    process.once('SIGTERM', () => process.exit(143));
+    return servers;
   }
 
   has(scenario: Scenario, { client }: Entrant): boolean {
@@ -99,7 +104,7 @@ export class Servers {
 async function startPeer(): Promise<Broker> {
   const child = fork(fileURLToPath(new URL('peer.js', ownPrograms)), { env });
   const [address] = (await once(child, 'message')) as [AddressInfo];
-  return { url: `mqtt://127.0.0.1:${address.port}`, stop: () => child.disconnect() };
+  return { url: `mqtt://127.0.0.1:${address.port}`, stop: () => void child.kill() };
 }
 
 async function freePort(): Promise<number> {
