@@ -11,6 +11,9 @@ interface Scheduled {
   callback: (() => void) | undefined;
 }
 
+/** A day in 2026: what tells the time of day must not look like a number of seconds. */
+const EPOCH_MS = 1_790_000_000_000;
+
 /**
  * Virtual time for client, network and broker alike. The client's `setImmediate` goes through a queue of our own, so that a step
  * ends exactly when nothing is left to do, after as few turns of the real event loop as that takes.
@@ -23,7 +26,7 @@ export class SimulationClock {
   clientTimers = 0;
   readonly client: Clock = {
     now: () => this.nowMs,
-    epochMs: () => this.nowMs,
+    epochMs: () => EPOCH_MS + this.nowMs,
     startTimer: (callback, delayMs) => this.#startClientTimer(callback, delayMs),
   };
   readonly #heap: Scheduled[] = [];

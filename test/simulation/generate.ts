@@ -31,6 +31,7 @@ export function generateProgram(seed: string): Program {
     weather: generateWeather(random.stream('weather')),
     broker: boundedBroker(generateBroker(random.stream('broker'), protocolVersion === 'auto'), options),
     handlers: generateHandlers(random.stream('handlers')),
+    credentialsLastMs: random.stream('credentials').pick([undefined, undefined, undefined, 15_000, 60_000]),
     steps: generateSteps(random.stream('steps')),
   };
 }

@@ -119,6 +119,8 @@ export interface Program {
   readonly weather: Weather;
   readonly broker: BrokerConfig;
   readonly handlers: HandlerConfig;
+  /** How long what the credentials provider returns is good for: longer than a handler takes; undefined for ever. */
+  readonly credentialsLastMs: number | undefined;
   readonly steps: readonly Step[];
 }
 

@@ -1,3 +1,4 @@
+import type { Credentials } from '../../lib/eventloop/credentials/credentials.js';
 import { EventLoop } from '../../lib/eventloop/event-loop.js';
 import { Application } from './application.js';
 import { ModelBroker, type BrokerObserver } from './broker.js';
@@ -59,7 +60,11 @@ export class World implements Observer {
     this.connections = new ConnectionOracle(clock, options, report);
     this.broker = new ModelBroker(clock, this.random.stream('broker'), program.broker, this.#brokerObserver());
     this.network = new Network(clock, this.random.stream('network'), () => this.weather, this.broker, this);
-    this.loop = new EventLoop(options, {
+    const credentials = (): Credentials => ({
+      username: 'client',
+      expiresAt: clock.client.epochMs() + program.credentialsLastMs!,
+    });
+    this.loop = new EventLoop(program.credentialsLastMs === undefined ? options : { ...options, credentials }, {
       clock: clock.client,
       random: this.random.stream('client').next,
       dial: this.network.dial,
