@@ -65,6 +65,26 @@ export class MqttTlsError extends MqttError {
   }
 }
 
+/** The server does not open a WebSocket for MQTT. @publicApi */
+export class MqttWebSocketError extends MqttError {
+  static {
+    brand(this, 'MqttWebSocketError');
+  }
+  override readonly code = 'MQTT_WEBSOCKET';
+
+  constructor(
+    /** Without credentials and without a query. */
+    readonly server: string,
+    /** What failed, and what to do about it. */
+    problem: string,
+    /** The HTTP status of a refusal. */
+    readonly status?: number | undefined,
+    options?: ErrorOptions,
+  ) {
+    super(`no WebSocket to ${server}: ${problem}`, options);
+  }
+}
+
 /** The CONNECT was answered with a refusal. @publicApi */
 export class MqttConnectionRefusedError extends MqttError {
   static {

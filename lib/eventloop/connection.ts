@@ -82,7 +82,9 @@ export class Connection {
     this.#decoder = new Decoder(version, topicAliasMaximum, wantsProblemInformation);
     // A chunk is lent for the time of its event (network/lent-reads.ts).
     stream.on('data', (chunk: Buffer) => this.#onData(chunk));
-    stream.on('error', (cause: Error) => this.fail(lost(cause.message, { cause })));
+    stream.on('error', (cause: Error) =>
+      this.fail(cause instanceof MqttError ? cause : lost(cause.message, { cause })),
+    );
     stream.on('end', () => this.fail(lost('the server closed the network connection')));
     stream.on('close', () => this.fail(lost('the network connection was closed')));
     stream.resume();

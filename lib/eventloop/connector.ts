@@ -96,7 +96,7 @@ export class Connector {
         step = 'opening the network connection';
         const stream = await this.#open(server, signal, { options, request, step: (name) => (step = name) });
         this.#assertFresh(credentials, stream);
-        stream.once('data', (chunk: Buffer) => (firstBytes = chunk));
+        stream.once('data', (chunk: Buffer) => (firstBytes = Buffer.from(chunk.subarray(0, 2))));
         step = 'waiting for CONNACK';
         const connection = new Connection(
           stream,

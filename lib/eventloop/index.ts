@@ -34,7 +34,15 @@ export * from './events.js';
 export * from './messages.js';
 export type { Negotiated } from './negotiated.js';
 export type { Dial, DialContext } from './network/dial.js';
-export type { ConnectHook, ConnectTarget, Pem, TlsOptions, TlsVersion } from './network/network-options.js';
+export type {
+  ConnectHook,
+  ConnectTarget,
+  Pem,
+  TlsOptions,
+  TlsVersion,
+  WebSocketHeaders,
+  WebSocketOptions,
+} from './network/network-options.js';
 export type {
   ProxyByUrl,
   ProxyFromEnvironment,

@@ -38,7 +38,8 @@ export class OptionChecks {
   }
 
   callback<T extends (...args: never[]) => unknown>(option: string, value: T | undefined): T | undefined {
-    if (value !== undefined && typeof value !== 'function') this.report(option, value, 'a function');
+    // What stands there instead may be what the function should return: a signed URL, for example.
+    if (value !== undefined && typeof value !== 'function') this.report(option, '…', 'a function');
     return value;
   }
 

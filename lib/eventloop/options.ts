@@ -2,7 +2,7 @@ import type { Authentication } from './credentials/authentication.js';
 import type { Credentials, CredentialsProvider } from './credentials/credentials.js';
 import type { MqttError } from './errors.js';
 import type { PublishProperties, QoS, UserProperties } from './messages.js';
-import type { ConnectHook, ConnectTarget, TlsOptions } from './network/network-options.js';
+import type { ConnectHook, ConnectTarget, TlsOptions, WebSocketOptions } from './network/network-options.js';
 import type { Proxies, ProxyOptions } from './network/proxy-options.js';
 import type { ResolvedTls } from './network/resolved-tls.js';
 
@@ -93,7 +93,7 @@ export interface ThrottleOptions {
  */
 export interface EventLoopOptions {
   /**
-   * `mqtt://host:port` or `unix:/path`, or a list that is tried in turn. User information in a URL is used as credentials.
+   * `mqtt://host:port`, `mqtts:`, `ws:`, `wss:` (with a path) or `unix:/path`, or a list that is tried in turn. User information in a URL is used as credentials.
    * Default `mqtt://localhost:1883`.
    */
   readonly url?: string | readonly string[] | undefined;
@@ -109,8 +109,10 @@ export interface EventLoopOptions {
   readonly keepAliveSeconds?: number | undefined;
   /** How long a PINGRESP may take, 1 to 3 600 000. Default: the smaller of 30 000 and half the keep alive. */
   readonly pingTimeoutMs?: number | undefined;
-  /** Certificates, keys and versions for `mqtts:`. Default: what Node trusts, no client certificate. */
+  /** Certificates, keys and versions for `mqtts:` and `wss:`. Default: what Node trusts, no client certificate. */
   readonly tls?: TlsOptions | undefined;
+  /** Headers and signed URLs for `ws:` and `wss:`, which need the package `ws`. */
+  readonly webSocket?: WebSocketOptions | undefined;
   /** Opens the byte stream under the connection in place of TCP and Unix sockets. */
   readonly connect?: ConnectHook | undefined;
   /** An HTTP proxy that opens a tunnel to the server (CONNECT). Default: none, whatever the environment says. */
@@ -171,6 +173,8 @@ export interface EventLoopOptions {
 export type Server = ConnectTarget & {
   /** For people: scheme, host, port and path, never user information or a query. */
   readonly label: string;
+  /** Of a WebSocket URL: a query can be a signature. Hidden. */
+  readonly search?: string | undefined;
   readonly credentials: Credentials | undefined;
 };
 
@@ -184,6 +188,7 @@ export interface ResolvedOptions {
   readonly keepAliveSeconds: number;
   readonly pingTimeoutMs: number | undefined;
   readonly tls: ResolvedTls | undefined;
+  readonly webSocket: WebSocketOptions | undefined;
   readonly connect: ConnectHook | undefined;
   readonly proxy: Proxies | undefined;
   readonly connectTimeoutMs: number;

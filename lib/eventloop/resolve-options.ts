@@ -9,6 +9,7 @@ import type { EventLoopOptions, ResolvedOptions, ThrottleOptions, Will } from '.
 import { resolveProxy } from './resolve-proxy.js';
 import { resolveReconnect } from './resolve-reconnect.js';
 import { resolveTls } from './resolve-tls.js';
+import { resolveWebSocket } from './resolve-websocket.js';
 import { parseServers } from './server-url.js';
 import { RESERVED_IDS } from './session/packet-ids.js';
 import { assertText } from './text.js';
@@ -33,6 +34,7 @@ const KNOWN = [
   'keepAliveSeconds',
   'pingTimeoutMs',
   'tls',
+  'webSocket',
   'connect',
   'proxy',
   'connectTimeoutMs',
@@ -80,6 +82,7 @@ export function resolveOptions(options: EventLoopOptions): ResolvedOptions {
   const resolved: ResolvedOptions = {
     servers,
     tls: resolveTls(options.tls, servers, checks),
+    webSocket: resolveWebSocket(options.webSocket, servers, checks),
     protocolVersion: checks.oneOf('protocolVersion', options.protocolVersion, ['auto', 5, 4] as const, 'auto'),
     clientId: resolveClientId(options.clientId, checks),
     clean,

@@ -4,7 +4,8 @@ import type { OptionChecks } from './option-checks.js';
 import type { Server } from './options.js';
 
 const DEFAULT_PORTS = { mqtt: 1883, mqtts: 8883, ws: 80, wss: 443 } as const;
-const EXPECTED = 'mqtt:// or mqtts://host[:port], user information optional, or unix:/path';
+const EXPECTED =
+  'mqtt:// or mqtts://host[:port], ws:// or wss://host[:port][/path], user information optional, or unix:/path';
 /** What an address of a Unix socket can hold on Linux, less its terminating zero. */
 const LONGEST_SOCKET_PATH_BYTES = 107;
 
@@ -27,11 +28,13 @@ function parseServer(option: string, url: unknown, checks: OptionChecks): Server
   const parsed = new URL(url);
   const scheme = parsed.protocol.slice(0, -1);
   if (scheme === 'unix') return parseUnix(option, parsed, checks);
-  if (scheme !== 'mqtt' && scheme !== 'mqtts') {
-    checks.report(option, withoutSecrets(url), `${EXPECTED}; WebSocket is not available in this version`);
+  if (scheme !== 'mqtt' && scheme !== 'mqtts' && scheme !== 'ws' && scheme !== 'wss') {
+    checks.report(option, withoutSecrets(url), EXPECTED);
     return undefined;
   }
-  const extra = parsed.search || parsed.hash || (parsed.pathname === '/' ? '' : parsed.pathname);
+  const isWebSocket = scheme === 'ws' || scheme === 'wss';
+  const path = parsed.pathname === '/' ? '' : parsed.pathname;
+  const extra = isWebSocket ? parsed.hash : path + parsed.search + parsed.hash;
   if (parsed.hostname === '' || extra !== '') {
     checks.report(option, withoutSecrets(url), `${EXPECTED}, and nothing behind it: options have names of their own`);
     return undefined;
@@ -39,19 +42,18 @@ function parseServer(option: string, url: unknown, checks: OptionChecks): Server
   return networkServer(scheme, parsed, userInformation(option, parsed, checks));
 }
 
-/** @param path of a WebSocket */
 function networkServer(
   scheme: Exclude<Server['scheme'], 'unix'>,
-  { hostname, port: portText }: URL,
+  { hostname, port: portText, pathname, search }: URL,
   credentials: Credentials | undefined,
-  path = '/',
 ): Server {
   const port = portText === '' ? DEFAULT_PORTS[scheme] : Number(portText);
   // An IPv6 address stands in brackets in a URL and without them elsewhere.
   const host = hostname.replace(/^\[(.*)\]$/, '$1');
   const label = `${scheme}://${hostname}:${port}`;
   if (scheme === 'mqtt' || scheme === 'mqtts') return Object.freeze({ scheme, host, port, label, credentials });
-  return Object.freeze({ scheme, host, port, path, label: `${label}${path}`, credentials });
+  const server: Server = { scheme, host, port, path: pathname, label: `${label}${pathname}`, credentials };
+  return Object.freeze(Object.defineProperty(server, 'search', { value: search, enumerable: false }));
 }
 
 /** `unix:/run/broker.sock` or `unix:///run/broker.sock`. */
@@ -101,12 +103,11 @@ function unescaped(text: string): string | undefined {
 export function parseServerReference(reference: string, from: Server): Server | undefined {
   if (from.scheme === 'unix') return undefined;
   for (const entry of reference.split(' ')) {
-    const url = `mqtt://${entry}`;
+    const url = `mqtt://${entry}${'path' in from ? from.path : ''}`;
     if (entry === '' || !URL.canParse(url)) continue;
     const parsed = new URL(url);
     // Nothing but host and port: a server must not slip user information into our logs.
-    if (parsed.host === entry)
-      return networkServer(from.scheme, parsed, from.credentials, 'path' in from ? from.path : undefined);
+    if (parsed.host === entry) return networkServer(from.scheme, parsed, from.credentials);
   }
   return undefined;
 }

@@ -47,7 +47,8 @@ async function askHook(connect: ConnectHook, server: Server, signal: AbortSignal
   return stream;
 }
 
-function targetOf(server: Server): ConnectTarget {
+/** What hooks are told. @internal */
+export function targetOf(server: Server): ConnectTarget {
   const { scheme } = server;
   if (scheme === 'unix') return { scheme, path: server.path };
   const { host, port } = server;

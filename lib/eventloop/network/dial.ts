@@ -3,7 +3,7 @@ import type { CredentialsRequest } from '../credentials/credentials.js';
 import type { ResolvedOptions, Server } from '../options.js';
 
 /** The options that say how to reach a server. @internal */
-export type NetworkOptions = Pick<ResolvedOptions, 'connect' | 'proxy' | 'maxPacketBytes' | 'tls'>;
+export type NetworkOptions = Pick<ResolvedOptions, 'connect' | 'proxy' | 'maxPacketBytes' | 'tls' | 'webSocket'>;
 
 /** What an attempt tells its network, and asks of it. @internal */
 export interface DialContext {

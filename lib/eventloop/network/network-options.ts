@@ -60,3 +60,25 @@ export interface TlsOptions {
   /** OpenSSL's cipher list. Default: Node's. */
   readonly ciphers?: string | undefined;
 }
+
+/** HTTP headers. @publicApi */
+export type WebSocketHeaders = Readonly<Record<string, string>>;
+
+/**
+ * The handshake of `ws:` and `wss:`. Functions are asked before every attempt, inside its deadline; what they return counts as
+ * secret. A throw, or anything else than what they should return, fails the attempt with {@link MqttCredentialsError}.
+ *
+ * @publicApi
+ */
+export interface WebSocketOptions {
+  /** Further HTTP headers, or a function that returns them. */
+  readonly headers?:
+    | WebSocketHeaders
+    | ((target: ConnectTarget, signal: AbortSignal) => WebSocketHeaders | Promise<WebSocketHeaders>)
+    | undefined;
+  /**
+   * Returns the URL to ask for, presigned for example. Scheme, host and port have to be those of the target: only path and query
+   * may be others.
+   */
+  readonly url?: ((target: ConnectTarget, signal: AbortSignal) => string | URL | Promise<string | URL>) | undefined;
+}

@@ -4,6 +4,7 @@ import {
   MqttProtocolError,
   MqttProxyError,
   MqttServerDisconnectError,
+  MqttWebSocketError,
 } from '../connection-errors.js';
 import type { MqttError } from '../errors.js';
 
@@ -19,6 +20,9 @@ export type ErrorClass = 'transient' | 'credentials' | 'takeover' | 'permanent';
 const BAD_USER_NAME_OR_PASSWORD = 0x86;
 const NOT_AUTHORIZED = 0x87;
 const SESSION_TAKEN_OVER = 0x8e;
+
+/** HTTP: headers or the signature of the URL are wrong, or have expired. */
+const NOT_ALLOWED: ReadonlySet<number | undefined> = new Set([401, 403]);
 
 /** Refusals that say: this very CONNECT will never be accepted. */
 const PERMANENT_REFUSALS: ReadonlySet<number> = new Set([
@@ -39,6 +43,7 @@ const PERMANENT_REFUSALS: ReadonlySet<number> = new Set([
 export function classify(error: MqttError): ErrorClass {
   if (error instanceof MqttCredentialsError) return 'credentials';
   if (error instanceof MqttProxyError) return error.problem === 'credentials' ? 'credentials' : 'transient';
+  if (error instanceof MqttWebSocketError && NOT_ALLOWED.has(error.status)) return 'credentials';
   const refused = error instanceof MqttConnectionRefusedError;
   if (!refused && !(error instanceof MqttServerDisconnectError)) return 'transient';
   switch (error.reasonCode) {

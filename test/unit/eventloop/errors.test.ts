@@ -26,6 +26,7 @@ const {
   MqttProtocolError,
   MqttServerDisconnectError,
   MqttTlsError,
+  MqttWebSocketError,
 } = connectionErrors;
 
 /** One of each, with its code and a word of its cure. */
@@ -58,6 +59,7 @@ const ALL: readonly (readonly [errors.MqttError, string, string])[] = [
   [new MqttKeepAliveTimeoutError(60, 90_000.4), 'MQTT_KEEP_ALIVE_TIMEOUT', 'raise keepAliveSeconds'],
   [new MqttConnectTimeoutError('mqtt://h', 5, 'waiting for CONNACK'), 'MQTT_CONNECT_TIMEOUT', 'raise connectTimeoutMs'],
   [new MqttCredentialsError('x'), 'MQTT_CREDENTIALS', 'x'],
+  [new MqttWebSocketError('ws://h', 'check the path', 404), 'MQTT_WEBSOCKET', 'check the path'],
   [new MqttTlsError('unknown-ca', 'mqtts://h', 'give tls.ca'), 'MQTT_TLS', 'give tls.ca'],
 ];
 

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { OptionChecks } from '../../../lib/eventloop/option-checks.js';
 import type { Server } from '../../../lib/eventloop/options.js';
@@ -18,6 +19,9 @@ function only(url: string): Server {
 test.each([
   ['mqtt://broker', { scheme: 'mqtt', host: 'broker', port: 1883, label: 'mqtt://broker:1883' }],
   ['mqtts://broker', { scheme: 'mqtts', host: 'broker', port: 8883, label: 'mqtts://broker:8883' }],
+  ['ws://broker', { scheme: 'ws', host: 'broker', port: 80, path: '/', label: 'ws://broker:80/' }],
+  ['wss://broker/mqtt', { scheme: 'wss', host: 'broker', port: 443, path: '/mqtt', label: 'wss://broker:443/mqtt' }],
+  ['ws://[::1]:7/a/b', { scheme: 'ws', host: '::1', port: 7, path: '/a/b', label: 'ws://[::1]:7/a/b' }],
   ['mqtt://[::1]:7', { scheme: 'mqtt', host: '::1', port: 7, label: 'mqtt://[::1]:7' }],
   ['unix:/run/mosquitto.sock', { scheme: 'unix', path: '/run/mosquitto.sock', label: 'unix:/run/mosquitto.sock' }],
   ['unix:///run/mosquitto.sock', { scheme: 'unix', path: '/run/mosquitto.sock', label: 'unix:/run/mosquitto.sock' }],
@@ -57,4 +61,22 @@ test('a Server Reference is reached as the server was that refers to it', () => 
     port: 8883,
   });
   expect(parseServerReference('b', only('unix:/run/a.sock'))).toBeUndefined();
+});
+
+test('the query of a WebSocket url is kept, and hidden', () => {
+  const server = only('wss://broker/mqtt?X-Amz-Signature=canary');
+  expect(server.search).toBe('?X-Amz-Signature=canary');
+  expect(inspect(server, { depth: Infinity }) + JSON.stringify(server)).not.toContain('canary');
+});
+
+test.each(['ws://broker/mqtt#part', 'http://broker', 'mqtts://broker/path', 'mqtts://broker?a=b'])(
+  '%s is refused',
+  (url) => {
+    expect(parsed(url)).toMatchObject({ servers: [], issues: [expect.stringContaining('wss://')] });
+  },
+);
+
+test('a Server Reference keeps the path of a WebSocket, and drops its query', () => {
+  const there = parseServerReference('b', only('wss://a/mqtt?token=1'));
+  expect(there).toMatchObject({ scheme: 'wss', host: 'b', port: 443, path: '/mqtt', search: '' });
 });

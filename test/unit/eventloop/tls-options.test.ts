@@ -153,7 +153,7 @@ describe.each([
 });
 
 describe('TLS options without a url that uses TLS', () => {
-  test.each([['mqtt://broker'], ['unix:/run/broker.sock']])('are refused: %s', (url) => {
+  test.each([['mqtt://broker'], ['ws://broker/mqtt'], ['unix:/run/broker.sock']])('are refused: %s', (url) => {
     expect(issuesOf({ ca: authority.ca }, url)).toMatchObject([
       { option: 'tls', expected: expect.stringMatching(/mqtts:/) as string },
     ]);

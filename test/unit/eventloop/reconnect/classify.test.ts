@@ -4,6 +4,8 @@ import {
   MqttConnectionRefusedError,
   MqttConnectTimeoutError,
   MqttCredentialsError,
+  MqttTlsError,
+  MqttWebSocketError,
   MqttKeepAliveTimeoutError,
   MqttProtocolError,
   MqttServerDisconnectError,
@@ -63,6 +65,11 @@ test.each([
   [new MqttKeepAliveTimeoutError(1, 1), 'transient'],
   [new MqttProtocolError('x'), 'transient'],
   [new MqttCredentialsError('x'), 'credentials'],
+  [new MqttWebSocketError('ws://h', 'x', 401), 'credentials'],
+  [new MqttWebSocketError('ws://h', 'x', 403), 'credentials'],
+  [new MqttWebSocketError('ws://h', 'x', 503), 'transient'],
+  [new MqttWebSocketError('ws://h', 'x'), 'transient'],
+  [new MqttTlsError('certificate-expired', 'mqtts://h', 'x'), 'transient'],
 ] as const)('%s is %s', (error, expected) => {
   expect(classify(error)).toBe(expected);
 });
