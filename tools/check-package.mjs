@@ -24,7 +24,10 @@ const smokeTests = {
     import { strict as assert } from 'node:assert';
     for (const name of ${JSON.stringify(entryPoints)}) {
       assert.notEqual(Object.keys(await import(name)).length, 0, name + ' exports nothing');
-    }`,
+    }
+    // No optional peer is installed here.
+    const { EventLoop } = await import('${manifest.name}/eventloop');
+    assert.throws(() => new EventLoop({ url: 'ws://broker' }), /npm install ws/);`,
   'smoke.cjs': `
     const { strict: assert } = require('node:assert');
     const required = ${JSON.stringify(entryPoints)}.map((name) => [name, require(name)]);
