@@ -24,6 +24,7 @@ const {
   MqttCredentialsError,
   MqttKeepAliveTimeoutError,
   MqttProtocolError,
+  MqttProxyError,
   MqttServerDisconnectError,
   MqttTlsError,
   MqttWebSocketError,
@@ -59,6 +60,11 @@ const ALL: readonly (readonly [errors.MqttError, string, string])[] = [
   [new MqttKeepAliveTimeoutError(60, 90_000.4), 'MQTT_KEEP_ALIVE_TIMEOUT', 'raise keepAliveSeconds'],
   [new MqttConnectTimeoutError('mqtt://h', 5, 'waiting for CONNACK'), 'MQTT_CONNECT_TIMEOUT', 'raise connectTimeoutMs'],
   [new MqttCredentialsError('x'), 'MQTT_CREDENTIALS', 'x'],
+  [
+    new MqttProxyError('http://p:3128', 'credentials', 'refuses; check proxy.credentials', 407),
+    'MQTT_PROXY',
+    'proxy.credentials',
+  ],
   [new MqttWebSocketError('ws://h', 'check the path', 404), 'MQTT_WEBSOCKET', 'check the path'],
   [new MqttTlsError('unknown-ca', 'mqtts://h', 'give tls.ca'), 'MQTT_TLS', 'give tls.ca'],
 ];
