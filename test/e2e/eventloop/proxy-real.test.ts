@@ -65,20 +65,26 @@ describeWithTinyproxy('through tinyproxy', () => {
   test('a proxy that is killed and started again costs no message', async () => {
     await using broker = await AedesBroker.start();
     await using proxy = await Tinyproxy.start();
-    const arrived = new Set<string>();
-    broker.aedes.on('publish', ({ topic, payload }) => topic === 'plant/7' && arrived.add(payload.toString()));
+    const numbers = Array.from({ length: 300 }, (_, index) => `${index}`);
+    const missing = new Set(numbers);
+    // aedes acknowledges a publish a little before it tells of it.
+    const allArrived = new Promise<void>((resolve) => {
+      broker.aedes.on('publish', ({ topic, payload }) => {
+        if (topic === 'plant/7' && missing.delete(payload.toString()) && missing.size === 0) resolve();
+      });
+    });
     const loop = loopThrough(
       broker.url,
       { url: proxy.url },
       { throttle: 1_000, reconnect: { policy: 'always', minDelayMs: 1, maxDelayMs: 50 } },
     );
     await loop.start();
-    const numbers = Array.from({ length: 300 }, (_, index) => `${index}`);
     const published = numbers.map((number) => loop.publish('plant/7', number, { qos: 1 }));
     await published[100];
     await proxy.restart();
     await Promise.all(published);
-    expect([...arrived].toSorted()).toEqual(numbers.toSorted());
+    await allArrived;
+    expect(missing.size).toBe(0);
     expect(loop.stats().connections).toBeGreaterThan(1);
   });
 });
