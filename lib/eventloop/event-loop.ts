@@ -1,4 +1,4 @@
-import { systemClock, type Clock } from './clock.js';
+import type { Clock } from './clock.js';
 import { Driver } from './driver.js';
 import { Emitter } from './emitter.js';
 import { MqttArgumentError, MqttClosedError, type MqttError } from './errors.js';
@@ -17,7 +17,6 @@ import type {
   SubscribeResult,
 } from './messages.js';
 import type { Negotiated } from './negotiated.js';
-import { Network } from './network/network.js';
 import type { EventLoopOptions, ResolvedOptions } from './options.js';
 import { Requests } from './requests.js';
 import { randomClientId, resolveOptions } from './resolve-options.js';
@@ -25,7 +24,7 @@ import { Admission } from './admission/request-queue.js';
 import { Session } from './session/session.js';
 import { Reauthentication } from './reauthentication.js';
 import { rejected } from './promises.js';
-import type { EventLoopRuntime } from './runtime.js';
+import { completeRuntime, type EventLoopRuntime } from './runtime.js';
 import { assertShutdownOptions, shutDown, type ShutdownOptions, type ShutdownResult } from './shutdown.js';
 import { collectStats, type EventLoopStats } from './stats.js';
 import { assertTopicFilter } from './topics.js';
@@ -63,7 +62,8 @@ export class EventLoop {
   constructor(options: EventLoopOptions = {}, runtime: EventLoopRuntime = {}) {
     this.#options = resolveOptions(options);
     this.#given = { ...options, clientId: this.#options.clientId };
-    this.#clock = runtime.clock ?? systemClock;
+    const world = completeRuntime(runtime);
+    this.#clock = world.clock;
     this.#session = new Session(this.#options, {
       deliver: this.#consumers.deliver,
       settledLater: () => this.#driver.wake(),
@@ -91,7 +91,7 @@ export class EventLoop {
         gaveUp: (cause) => this.#gaveUp(cause),
       },
       this.#emitter,
-      { clock: this.#clock, random: runtime.random ?? Math.random, dial: runtime.dial ?? new Network().dial },
+      world,
     );
   }
 

@@ -29,6 +29,8 @@ export {
 } from './errors.js';
 export { EventLoop } from './event-loop.js';
 export type { EventLoopRuntime } from './runtime.js';
+export type { ResolveSrv } from './network/srv-lookup.js';
+export type { SrvRecord } from './srv-records.js';
 export type { ShutdownOptions, ShutdownResult } from './shutdown.js';
 export * from './events.js';
 export * from './messages.js';

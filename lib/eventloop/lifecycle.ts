@@ -7,12 +7,13 @@ import { MqttClosedError, MqttStateError, type MqttError } from './errors.js';
 import { EventLoopStatus, type EventLoopEvents } from './events.js';
 import { SessionIdentity } from './identity.js';
 import type { Negotiated } from './negotiated.js';
-import type { Dial } from './network/dial.js';
+import { SrvLookup } from './network/srv-lookup.js';
 import type { ResolvedOptions } from './options.js';
 import { Backoff } from './reconnect/backoff.js';
 import { classify, reasonCodeOf, serverReferenceOf } from './reconnect/classify.js';
 import { Waiters } from './promises.js';
 import { Renewals, type RenewalsHost } from './renewals.js';
+import type { CompleteRuntime } from './runtime.js';
 import { ServerList } from './server-list.js';
 
 const NORMALLY: Farewell = { reasonCode: 0x00 };
@@ -49,6 +50,7 @@ export class Lifecycle {
   #connections = 0;
   #failures = 0;
   readonly #servers: ServerList;
+  readonly #srvLookup: SrvLookup;
   readonly #identity = new SessionIdentity();
   readonly #renewals: Renewals;
   #protocolErrors = 0;
@@ -57,13 +59,14 @@ export class Lifecycle {
     options: ResolvedOptions,
     host: LifecycleHost,
     emitter: Emitter<EventLoopEvents>,
-    runtime: { readonly clock: Clock; readonly random: () => number; readonly dial: Dial },
+    runtime: CompleteRuntime,
   ) {
     this.#options = options;
     this.#host = host;
     this.#emitter = emitter;
     this.#clock = runtime.clock;
-    this.#servers = new ServerList(options.servers, options.followServerReference);
+    this.#servers = new ServerList(options);
+    this.#srvLookup = new SrvLookup(runtime.resolveSrv, runtime.clock, runtime.random);
     this.#connector = new Connector(runtime.dial, runtime.clock);
     this.#backoff = new Backoff(options.reconnect, runtime.random);
     this.#renewals = new Renewals(this.#connector, host, emitter, runtime);
@@ -135,7 +138,7 @@ export class Lifecycle {
       this.#options = options;
       this.#backoff.configure(options.reconnect);
       this.#backoff.reset();
-      this.#servers.configure(options.servers, options.followServerReference);
+      this.#servers.configure(options);
       this.#launch();
     });
     return this.#connected();
@@ -198,11 +201,11 @@ export class Lifecycle {
 
   async #runUntilStopped(stop: AbortSignal): Promise<void> {
     for (let attempt = 1; !stop.aborted; attempt++) {
-      const server = this.#servers.current;
       if (attempt > 1 || this.#status === EventLoopStatus.Reconnecting)
-        this.#emitter.emit('reconnecting', { attempt, server: server.label });
+        this.#emitter.emit('reconnecting', { attempt, server: this.#servers.current.label });
       let cause: MqttError;
       try {
+        const server = await this.#servers.lookUp(this.#srvLookup, this.#options, stop);
         const established = await this.#connector.connect(server, this.#options, this.#identity, stop);
         cause = await this.#use(established, attempt, stop);
         attempt = 0;

@@ -176,6 +176,8 @@ export type Server = ConnectTarget & {
   /** Of a WebSocket URL: a query can be a signature. Hidden. */
   readonly search?: string | undefined;
   readonly credentials: Credentials | undefined;
+  /** Its SRV records name the servers to connect to. */
+  readonly isSrvDomain?: true | undefined;
 };
 
 /** Options with every default filled in, frozen. @internal */

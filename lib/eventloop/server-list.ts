@@ -1,11 +1,15 @@
-import type { Server } from './options.js';
+import type { SrvLookup } from './network/srv-lookup.js';
+import type { ResolvedOptions, Server } from './options.js';
 import { parseServerReference } from './server-url.js';
 
 /** Redirections in a row, without a stable connection between them. */
 const MOST_REDIRECTIONS = 5;
 
+type ServerOptions = Pick<ResolvedOptions, 'servers' | 'followServerReference'>;
+
 /**
- * Whose turn it is: the configured servers one after the other, and where a server sent us instead, if that may be followed.
+ * Whose turn it is: the configured servers one after the other, those behind a domain each in their turn, and where a server sent
+ * us instead, if that may be followed.
  *
  * @internal
  */
@@ -14,23 +18,32 @@ export class ServerList {
   #follows: boolean;
   #next = 0;
   #failedInRound = 0;
+  /** What is left of the servers that a domain's SRV records named for this turn. */
+  #targets: readonly Server[] = [];
   #redirected: Server | undefined;
   #redirections = 0;
 
-  constructor(servers: readonly Server[], follows: boolean) {
+  constructor({ servers, followServerReference }: ServerOptions) {
     this.#servers = servers;
-    this.#follows = follows;
+    this.#follows = followServerReference;
   }
 
-  configure(servers: readonly Server[], follows: boolean): void {
+  configure({ servers, followServerReference }: ServerOptions): void {
     this.#servers = servers;
-    this.#follows = follows;
+    this.#follows = followServerReference;
     this.#next = this.#failedInRound = this.#redirections = 0;
+    this.#targets = [];
     this.#redirected = undefined;
   }
 
   get current(): Server {
-    return this.#redirected ?? this.#servers[this.#next % this.#servers.length]!;
+    return this.#redirected ?? this.#targets[0] ?? this.#servers[this.#next % this.#servers.length]!;
+  }
+
+  /** The server to connect to now. @throws MqttConnectionError, MqttConnectTimeoutError, or the signal's reason */
+  async lookUp(lookup: SrvLookup, options: ResolvedOptions, stop: AbortSignal): Promise<Server> {
+    if (this.current.isSrvDomain) this.#targets = await lookup.targets(this.current, options, stop);
+    return this.current;
   }
 
   accepted(): void {
@@ -40,12 +53,15 @@ export class ServerList {
   /** A connection ended. @param wasStable it had lasted */
   lost(wasStable: boolean, serverReference: string | undefined): void {
     if (wasStable) this.#redirections = 0;
+    // The next turn of a domain begins with its records as they are then.
+    this.#targets = [];
     this.#moveOn(serverReference);
   }
 
   /** An attempt failed. @returns whether every server has had its turn, so that it is time to wait */
   failed(serverReference: string | undefined): boolean {
     this.#moveOn(serverReference);
+    if (this.#targets.length > 0) return false;
     this.#failedInRound++;
     if (this.#redirected !== undefined || this.#failedInRound < this.#servers.length) return false;
     this.#failedInRound = 0;
@@ -58,6 +74,8 @@ export class ServerList {
     this.#redirected = mayFollow ? parseServerReference(serverReference, this.current) : undefined;
     if (this.#redirected !== undefined) this.#redirections++;
     // Where we were sent is not in the list: the list goes on where it was left.
-    else if (!wasRedirected || this.#servers.length === 1) this.#next++;
+    if (this.#redirected !== undefined || wasRedirected) return;
+    this.#targets = this.#targets.slice(1);
+    if (this.#targets.length === 0) this.#next++;
   }
 }

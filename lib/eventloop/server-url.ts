@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { Credentials } from './credentials/credentials.js';
 import { hidden } from './hidden.js';
 import type { OptionChecks } from './option-checks.js';
@@ -28,6 +29,7 @@ function parseServer(option: string, url: unknown, checks: OptionChecks): Server
   const parsed = new URL(url);
   const scheme = parsed.protocol.slice(0, -1);
   if (scheme === 'unix') return parseUnix(option, parsed, checks);
+  if (scheme === 'mqtt+srv' || scheme === 'mqtts+srv') return parseSrv(option, scheme, parsed, checks);
   if (scheme !== 'mqtt' && scheme !== 'mqtts' && scheme !== 'ws' && scheme !== 'wss') {
     checks.report(option, withoutSecrets(url), EXPECTED);
     return undefined;
@@ -54,6 +56,41 @@ function networkServer(
   if (scheme === 'mqtt' || scheme === 'mqtts') return Object.freeze({ scheme, host, port, label, credentials });
   const server: Server = { scheme, host, port, path: pathname, label: `${label}${pathname}`, credentials };
   return Object.freeze(Object.defineProperty(server, 'search', { value: search, enumerable: false }));
+}
+
+/** A domain whose SRV records name the servers. */
+function parseSrv(
+  option: string,
+  scheme: 'mqtt+srv' | 'mqtts+srv',
+  parsed: URL,
+  checks: OptionChecks,
+): Server | undefined {
+  const { hostname, port, pathname, search, hash, href } = parsed;
+  const isDomain = /^[\w-]+(\.[\w-]+)*$/.test(hostname) && isIP(hostname) === 0;
+  if (!isDomain || port !== '' || pathname.length > 1 || search !== '' || hash !== '') {
+    checks.report(
+      option,
+      withoutSecrets(href),
+      `${scheme}://domain, and no port or path: SRV records name hosts and ports`,
+    );
+    return undefined;
+  }
+  const from = scheme === 'mqtt+srv' ? 'mqtt' : 'mqtts';
+  const credentials = userInformation(option, parsed, checks);
+  const label = `${scheme}://${hostname}`;
+  return Object.freeze({
+    scheme: from,
+    host: hostname,
+    port: DEFAULT_PORTS[from],
+    label,
+    credentials,
+    isSrvDomain: true,
+  });
+}
+
+/** A server that an SRV record of the domain names. @internal */
+export function srvTarget(domain: Server & { readonly scheme: 'mqtt' | 'mqtts' }, host: string, port: number): Server {
+  return networkServer(domain.scheme, new URL(`mqtt://${host}:${port}`), domain.credentials);
 }
 
 /** `unix:/run/broker.sock` or `unix:///run/broker.sock`. */
