@@ -152,6 +152,13 @@ export class Connector {
     return this.#credentials.prepare(options.credentials ?? server.credentials, request);
   }
 
+  /** Whether the network connection to a server can be opened; closes it at once. @throws what keeps it from that */
+  async look(server: Server, options: ResolvedOptions, clientId: string, signal: AbortSignal): Promise<void> {
+    const request = { clientId, server: server.label, epochMs: this.#clock.epochMs(), signal };
+    const stream = await this.#open(server, signal, { options, request, step: () => {} });
+    stream.on('error', () => {}).destroy();
+  }
+
   /** A network that took its time must not make us knock with a token that is good no longer. */
   #assertFresh(credentials: Credentials, stream: Duplex): void {
     if (expiryMs(credentials) > this.#clock.epochMs()) return;

@@ -12,7 +12,8 @@ import type { ResolvedOptions } from './options.js';
 import { Backoff } from './reconnect/backoff.js';
 import { classify, reasonCodeOf, serverReferenceOf } from './reconnect/classify.js';
 import { Waiters } from './promises.js';
-import { Renewals, type RenewalsHost } from './renewals.js';
+import { PlannedReconnects } from './planned-reconnects.js';
+import type { RenewalsHost } from './renewals.js';
 import type { CompleteRuntime } from './runtime.js';
 import { ServerList } from './server-list.js';
 
@@ -52,7 +53,7 @@ export class Lifecycle {
   readonly #servers: ServerList;
   readonly #srvLookup: SrvLookup;
   readonly #identity = new SessionIdentity();
-  readonly #renewals: Renewals;
+  readonly #plans: PlannedReconnects;
   #protocolErrors = 0;
 
   constructor(
@@ -69,7 +70,7 @@ export class Lifecycle {
     this.#srvLookup = new SrvLookup(runtime.resolveSrv, runtime.clock, runtime.random);
     this.#connector = new Connector(runtime.dial, runtime.clock);
     this.#backoff = new Backoff(options.reconnect, runtime.random);
-    this.#renewals = new Renewals(this.#connector, host, emitter, runtime);
+    this.#plans = new PlannedReconnects(this.#connector, this.#srvLookup, host, emitter, runtime);
   }
 
   get status(): EventLoopStatus {
@@ -145,7 +146,7 @@ export class Lifecycle {
   }
 
   reauthenticate(): Promise<void> {
-    return this.#renewals.reauthenticate(this.#options);
+    return this.#plans.reauthenticate(this.#options);
   }
 
   /** Whatever was commanded has taken effect. */
@@ -211,7 +212,7 @@ export class Lifecycle {
         attempt = 0;
         if (stop.aborted) return this.#emitDisconnected(cause, cause.message === RECONNECTS_ON_DEMAND ? 0 : undefined);
         this.#setStatus(EventLoopStatus.Reconnecting);
-        const left = this.#renewals.hasLeft(cause);
+        const left = this.#plans.hasLeft(cause);
         if (left !== undefined) {
           this.#emitDisconnected(cause, 0);
           // The server must not see the next connection first: that would be a takeover, and publish the will.
@@ -244,16 +245,16 @@ export class Lifecycle {
     this.#negotiated = negotiated;
     this.#servers.accepted();
     const ended = this.#host.open(established, this.#identity.accepted(negotiated, this.#options));
-    this.#renewals.begin(established, this.#servers.current, this.#options);
+    this.#plans.begin(established, this.#servers, this.#options);
     this.#setStatus(EventLoopStatus.Connected);
     this.#emitter.emit('connected', { negotiated, sessionPresent: negotiated.sessionPresent, attempt });
     this.#waiters.settle(undefined);
     const cause = await ended;
-    this.#renewals.end();
+    this.#plans.end();
     this.#negotiated = undefined;
     const lastedMs = this.#clock.now() - openedAtMs;
     this.#backoff.connectionEnded(lastedMs);
-    if (this.#renewals.hasLeft(cause) === undefined)
+    if (this.#plans.hasLeft(cause) === undefined)
       this.#servers.lost(lastedMs >= this.#options.reconnect.stableAfterMs, serverReferenceOf(cause));
     return cause;
   }

@@ -58,6 +58,12 @@ export interface ReconnectOptions {
   readonly jitter?: 'full' | 'none' | undefined;
   /** How long a connection must last before delays start small again. Default 30 000. */
   readonly stableAfterMs?: number | undefined;
+  /**
+   * The first URL is the one to be at: every round begins with it; from a later one the loop returns, and loses nothing, once the
+   * first can be reached. `returnAfterMs`: how long it stays before it looks, and between looks, 1 000 to 86 400 000, default
+   * 300 000. Default false.
+   */
+  readonly preferFirst?: boolean | { readonly returnAfterMs?: number | undefined } | undefined;
   /** Decides instead: a delay in milliseconds, `'stop'`, or undefined for the default. */
   readonly retry?: ((error: MqttError, attempt: number) => number | 'stop' | undefined) | undefined;
 }
@@ -95,6 +101,8 @@ export interface EventLoopOptions {
   /**
    * `mqtt://host:port`, `mqtts:`, `ws:`, `wss:` (with a path) or `unix:/path`, or a list that is tried in turn. User information in a URL is used as credentials.
    * Default `mqtt://localhost:1883`.
+   *
+   * `mqtt+srv://domain` and `mqtts+srv://domain`: the servers that the domain's SRV records name.
    */
   readonly url?: string | readonly string[] | undefined;
   /** `auto`: 5, then 3.1.1 when the server refuses the version. 4 is MQTT 3.1.1. Default `auto`. */
@@ -198,7 +206,7 @@ export interface ResolvedOptions {
   readonly renewBeforeSeconds: number | undefined;
   readonly authentication: Authentication | undefined;
   readonly will: (Will & { readonly payload: Buffer; readonly qos: QoS; readonly retain: boolean }) | undefined;
-  readonly reconnect: Required<Omit<ReconnectOptions, 'retry'>> &
+  readonly reconnect: Required<Omit<ReconnectOptions, 'retry' | 'preferFirst'>> &
     Pick<ReconnectOptions, 'retry'> & {
       readonly policy: ReconnectPolicy;
       readonly minDelayMs: number;
@@ -206,6 +214,7 @@ export interface ResolvedOptions {
       readonly factor: number;
       readonly jitter: 'full' | 'none';
       readonly stableAfterMs: number;
+      readonly preferFirst: { readonly returnAfterMs: number } | undefined;
     };
   readonly inflight: number;
   readonly requestCapacity: number;

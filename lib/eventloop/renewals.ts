@@ -1,9 +1,9 @@
 import type { Clock } from './clock.js';
-import type { Farewell } from './connection.js';
 import { MqttCredentialsError } from './connection-errors.js';
 import type { Connector, Established } from './connector.js';
+import type { Departure, DepartureHost } from './departure.js';
 import type { Emitter } from './emitter.js';
-import { MqttStateError, type MqttError } from './errors.js';
+import { MqttStateError } from './errors.js';
 import type { EventLoopEvents } from './events.js';
 import type { Negotiated } from './negotiated.js';
 import type { ResolvedOptions, Server } from './options.js';
@@ -11,10 +11,7 @@ import type { ReauthenticationRequest } from './reauthentication.js';
 import { Renewal, type RenewalHost } from './renewal.js';
 
 /** @internal */
-export interface RenewalsHost {
-  /** Holds new publishes back until nothing is under way with the server, but not longer than this. */
-  quiet(timeoutMs: number): Promise<void>;
-  disconnect(cause: MqttError, farewell: Farewell | undefined): Promise<void>;
+export interface RenewalsHost extends DepartureHost {
   /** @returns when what the server has accepted expires, by the time of day */
   reauthenticate(request: ReauthenticationRequest): Promise<number>;
 }
@@ -36,22 +33,23 @@ const MOST_QUIET_MS = 5_000;
  */
 export class Renewals {
   readonly #connector: Connector;
+  readonly #departure: Departure;
   readonly #host: RenewalsHost;
   readonly #emitter: Emitter<EventLoopEvents>;
   readonly #clock: Clock;
   readonly #ofCredentials: Renewal;
   readonly #ofAuthentication: Renewal;
   #present: Present | undefined;
-  /** Why and how we left a connection in order to connect again at once. */
-  #left: { readonly cause: MqttError; readonly closed: Promise<void> } | undefined;
 
   constructor(
     connector: Connector,
+    departure: Departure,
     host: RenewalsHost,
     emitter: Emitter<EventLoopEvents>,
     runtime: { readonly clock: Clock; readonly random: () => number },
   ) {
     this.#connector = connector;
+    this.#departure = departure;
     this.#host = host;
     this.#emitter = emitter;
     this.#clock = runtime.clock;
@@ -79,11 +77,6 @@ export class Renewals {
     this.#ofAuthentication.end();
   }
 
-  /** Whether a connection ended for this reason because of us. @returns what to wait for before the next one */
-  hasLeft(cause: MqttError): Promise<void> | undefined {
-    return cause === this.#left?.cause ? this.#left.closed : undefined;
-  }
-
   /** On demand, or because it is time. */
   async reauthenticate({ authentication, connectTimeoutMs }: ResolvedOptions): Promise<void> {
     const expiresAtMs = await this.#host.reauthenticate({
@@ -106,9 +99,8 @@ export class Renewals {
       );
     }
     this.#emitRenewed('reconnect', freshMs);
-    await this.#host.quiet(Math.min(MOST_QUIET_MS, (presentMs - this.#clock.epochMs()) / 2));
     const cause = new MqttStateError('the event loop connects again with fresh credentials');
-    this.#left = { cause, closed: this.#host.disconnect(cause, { reasonCode: 0x00 }) };
+    await this.#departure.leave(cause, Math.min(MOST_QUIET_MS, (presentMs - this.#clock.epochMs()) / 2));
   }
 
   #emitRenewed(by: 'authentication' | 'reconnect', expiresAtMs: number): void {

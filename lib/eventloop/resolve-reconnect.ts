@@ -1,6 +1,7 @@
 import type { OptionChecks } from './option-checks.js';
 import type { ReconnectOptions, ResolvedOptions } from './options.js';
 
+const FIVE_MINUTES_MS = 300_000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
@@ -11,7 +12,7 @@ export function resolveReconnect(reconnect: ReconnectOptions, checks: OptionChec
     checks.report(
       'reconnect',
       reconnect,
-      '{ policy?, minDelayMs?, maxDelayMs?, factor?, jitter?, stableAfterMs?, retry? }',
+      '{ policy?, minDelayMs?, maxDelayMs?, factor?, jitter?, stableAfterMs?, preferFirst?, retry? }',
     );
   const given = isObject ? reconnect : {};
   checks.unknownKeys('reconnect.', given, [
@@ -21,6 +22,7 @@ export function resolveReconnect(reconnect: ReconnectOptions, checks: OptionChec
     'factor',
     'jitter',
     'stableAfterMs',
+    'preferFirst',
     'retry',
   ]);
   if (given.retry !== undefined && typeof given.retry !== 'function')
@@ -44,6 +46,21 @@ export function resolveReconnect(reconnect: ReconnectOptions, checks: OptionChec
     factor: checks.number('reconnect.factor', given.factor, 1, 10, 2),
     jitter: checks.oneOf('reconnect.jitter', given.jitter, ['full', 'none'] as const, 'full'),
     stableAfterMs: checks.number('reconnect.stableAfterMs', given.stableAfterMs, 0, DAY_MS, 30_000),
+    preferFirst: resolvePreferFirst(given.preferFirst, checks),
     retry: given.retry,
   });
+}
+
+function resolvePreferFirst(
+  preferFirst: ReconnectOptions['preferFirst'],
+  checks: OptionChecks,
+): ResolvedOptions['reconnect']['preferFirst'] {
+  if (preferFirst === undefined || preferFirst === false) return undefined;
+  const isObject = typeof preferFirst === 'object' && preferFirst !== null;
+  if (!isObject && typeof preferFirst !== 'boolean')
+    checks.report('reconnect.preferFirst', preferFirst, 'true, false or { returnAfterMs }');
+  const given = isObject ? preferFirst : {};
+  checks.unknownKeys('reconnect.preferFirst.', given, ['returnAfterMs']);
+  const option = 'reconnect.preferFirst.returnAfterMs';
+  return { returnAfterMs: checks.number(option, given.returnAfterMs, 1_000, DAY_MS, FIVE_MINUTES_MS) };
 }

@@ -5,7 +5,7 @@ import { parseServerReference } from './server-url.js';
 /** Redirections in a row, without a stable connection between them. */
 const MOST_REDIRECTIONS = 5;
 
-type ServerOptions = Pick<ResolvedOptions, 'servers' | 'followServerReference'>;
+type ServerOptions = Pick<ResolvedOptions, 'servers' | 'followServerReference' | 'reconnect'>;
 
 /**
  * Whose turn it is: the configured servers one after the other, those behind a domain each in their turn, and where a server sent
@@ -16,6 +16,7 @@ type ServerOptions = Pick<ResolvedOptions, 'servers' | 'followServerReference'>;
 export class ServerList {
   #servers: readonly Server[];
   #follows: boolean;
+  #prefersFirst: boolean;
   #next = 0;
   #failedInRound = 0;
   /** What is left of the servers that a domain's SRV records named for this turn. */
@@ -23,17 +24,34 @@ export class ServerList {
   #redirected: Server | undefined;
   #redirections = 0;
 
-  constructor({ servers, followServerReference }: ServerOptions) {
+  constructor({ servers, followServerReference, reconnect }: ServerOptions) {
     this.#servers = servers;
     this.#follows = followServerReference;
+    this.#prefersFirst = reconnect.preferFirst !== undefined;
   }
 
-  configure({ servers, followServerReference }: ServerOptions): void {
+  configure({ servers, followServerReference, reconnect }: ServerOptions): void {
     this.#servers = servers;
     this.#follows = followServerReference;
-    this.#next = this.#failedInRound = this.#redirections = 0;
+    this.#prefersFirst = reconnect.preferFirst !== undefined;
+    this.#failedInRound = this.#redirections = 0;
+    this.startOver();
+  }
+
+  /** The next turn is that of the first URL. */
+  startOver(): void {
+    this.#next = 0;
     this.#targets = [];
     this.#redirected = undefined;
+  }
+
+  get first(): Server {
+    return this.#servers[0]!;
+  }
+
+  /** At another URL than the first, and not because a server sent us. */
+  get isAtLaterOne(): boolean {
+    return this.#redirected === undefined && this.#next % this.#servers.length !== 0;
   }
 
   get current(): Server {
@@ -53,9 +71,12 @@ export class ServerList {
   /** A connection ended. @param wasStable it had lasted */
   lost(wasStable: boolean, serverReference: string | undefined): void {
     if (wasStable) this.#redirections = 0;
+    // One that drops us at once must not keep us from the others.
+    const returns = this.#prefersFirst && (wasStable || this.isAtLaterOne);
     // The next turn of a domain begins with its records as they are then.
     this.#targets = [];
     this.#moveOn(serverReference);
+    if (returns && this.#redirected === undefined) this.startOver();
   }
 
   /** An attempt failed. @returns whether every server has had its turn, so that it is time to wait */
@@ -65,6 +86,7 @@ export class ServerList {
     this.#failedInRound++;
     if (this.#redirected !== undefined || this.#failedInRound < this.#servers.length) return false;
     this.#failedInRound = 0;
+    if (this.#prefersFirst) this.startOver();
     return true;
   }
 

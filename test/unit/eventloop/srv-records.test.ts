@@ -33,7 +33,7 @@ test('RFC 2782: within a priority each is the first as often as its weight says'
   let heavyFirst = 0;
   for (let round = 0; round < rounds; round++) {
     const [first, second, third] = names(records, random);
-    expect([first, second].toSorted()).toEqual(['heavy', 'light']);
+    expect(new Set([first, second])).toEqual(new Set(['heavy', 'light']));
     expect(third).toBe('later');
     if (first === 'heavy') heavyFirst++;
   }
@@ -51,7 +51,8 @@ test('RFC 2782: one without weight is the first seldom, and not never', () => {
 test('every record is there once, also when none has a weight', () => {
   const records = Array.from({ length: 8 }, (_, index) => record(`host-${index}`, 5, 0));
   const ordered = names(records, seeded(7));
-  expect(ordered.toSorted()).toEqual(records.map(({ name }) => name));
+  expect(new Set(ordered)).toEqual(new Set(records.map(({ name }) => name)));
+  expect(ordered).toHaveLength(records.length);
 });
 
 test.each([
