@@ -14,6 +14,16 @@ import { MqttError, MqttPacketTooLargeError } from './errors.js';
 /** How long the server may take to close its side after our DISCONNECT. */
 const LINGER_MS = 1_000;
 const UNSPECIFIED_ERROR = 0x80;
+/** Node reads a busy socket up to 32 times before it looks at anything else. So much is a matter of milliseconds, whatever handlers do. */
+const MOST_BYTES_A_TURN = 131_072;
+
+const Reading = {
+  Flows: 0,
+  /** Enough for this turn of the Node event loop: what else is there comes first. */
+  Yields: 1,
+  /** The user may not read on. */
+  Paused: 2,
+} as const;
 
 /** The answer to CONNECT. @internal */
 export interface Connack {
@@ -64,7 +74,8 @@ export class Connection {
   #authenticator: Authenticator | undefined;
   #onHandshake: ((outcome: Connack | MqttError) => void) | undefined;
   #writing = false;
-  #paused = false;
+  #reading: (typeof Reading)[keyof typeof Reading] = Reading.Flows;
+  #bytesThisTurn = 0;
   #endedBy: MqttError | undefined;
 
   constructor(
@@ -140,12 +151,13 @@ export class Connection {
   }
 
   get isPaused(): boolean {
-    return this.#paused;
+    return this.#reading === Reading.Paused;
   }
 
-  /** Handles buffered packets and resumes the socket, as far as the user may read again. */
+  /** Once a turn: handles buffered packets and resumes the socket, as far as the user may read again. */
   read(): void {
-    if (this.#paused && !this.hasEnded) this.#resume();
+    this.#bytesThisTurn = 0;
+    if (this.#reading !== Reading.Flows && !this.hasEnded) this.#resume();
   }
 
   /** Ends the connection for this reason; on MQTT 5 the server is told when it is about what it has said. */
@@ -193,14 +205,21 @@ export class Connection {
     this.#framer.push(chunk);
     this.#resume();
     this.#framer.release();
-    if (!this.hasEnded) this.#user?.handled();
+    if (this.hasEnded || this.#user === undefined) return;
+    this.#bytesThisTurn += chunk.length;
+    if (this.#bytesThisTurn >= MOST_BYTES_A_TURN && this.#reading === Reading.Flows) this.#read(Reading.Yields);
+    this.#user.handled();
   }
 
   #resume(): void {
     const handledAll = this.#handlePackets();
-    if (this.hasEnded || handledAll === !this.#paused) return;
-    this.#paused = !handledAll;
-    if (handledAll) this.#stream.resume();
+    if (!this.hasEnded) this.#read(handledAll ? Reading.Flows : Reading.Paused);
+  }
+
+  #read(reading: (typeof Reading)[keyof typeof Reading]): void {
+    if (reading === this.#reading) return;
+    this.#reading = reading;
+    if (reading === Reading.Flows) this.#stream.resume();
     else this.#stream.pause();
   }
 
