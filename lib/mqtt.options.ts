@@ -109,9 +109,9 @@ export function createEventLoop(options: MqttModuleOptions): { loop: EventLoop; 
   throw new MqttOptionsError(issues);
 }
 
-/** As many again as are worked on, so that no handler waits for the network. */
+/** As many again as are worked on, so that no handler waits for the network, and never less than the event loop's own default. */
 function backlogOf(serverConcurrency: number | undefined): number | undefined {
-  return serverConcurrency === undefined ? undefined : Math.min(65_535, 2 * serverConcurrency);
+  return serverConcurrency === undefined ? undefined : Math.min(65_535, Math.max(100, 2 * serverConcurrency));
 }
 
 /** In a session that outlives the process the inbox stays the same: the broker would collect one more with every start. */

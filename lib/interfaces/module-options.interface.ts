@@ -27,8 +27,8 @@ export interface MqttModuleOptions extends Omit<EventLoopOptions, 'acknowledge'>
   /** The QoS of handlers' subscriptions: the most that messages are delivered with. Default 1. */
   readonly subscribeQos?: QoS | undefined;
   /**
-   * How many messages all handlers together work on at once, 1 to 65 535. `receiveMaximum` is then twice as much unless it is
-   * given, so that the broker holds the backlog. Default: no limit.
+   * How many messages all handlers together work on at once, 1 to 65 535. `receiveMaximum`, which is how much of
+   * the backlog the broker hands over, is then at least twice as much unless it is given. Default: no limit.
    */
   readonly serverConcurrency?: number | undefined;
   /** The QoS of requests. From 1 on an MQTT 5 broker tells at once when nobody listens. Default 1. */

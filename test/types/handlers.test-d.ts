@@ -4,11 +4,15 @@ import { expectTypeOf } from 'vitest';
 import {
   type EventLoop,
   type IncomingMessage,
+  type MqttFailurePolicy,
   MqttContext,
   MqttEvent,
   MqttMessage,
   MqttModule,
   MqttServer,
+  leaveFailures,
+  rejectFailures,
+  retryThenDeadLetter,
   TopicParam,
   TopicParams,
 } from 'nestjs-rumqtt';
@@ -46,6 +50,11 @@ export class Handlers {
     retainHandling: 1,
     acknowledge: 'manual',
     concurrency: 4,
+    ordering: (message) => message.topic,
+    handlerTimeoutMs: 1_000,
+    retry: { attempts: 3, jitter: 'none' },
+    deadLetter: { topic: 'dead/{topic}', qos: 2 },
+    onFailure: { action: 'leave', redeliverAfterMs: 0 },
     name: 'factory',
   })
   many(): void {
@@ -64,6 +73,22 @@ export class Handlers {
     // Never registered.
   }
 
+  @MqttMessage('policies', { ...retryThenDeadLetter({ attempts: 3, deadLetter: 'dead' }), qos: 1 })
+  policies(@Ctx() context: MqttContext): void {
+    expectTypeOf(context.acknowledge).toEqualTypeOf<() => void>();
+    expectTypeOf(context.reject).parameter(0).toEqualTypeOf<number | undefined>();
+    expectTypeOf(context.getAttempt()).toEqualTypeOf<number>();
+    context.retry({ delayMs: 5 });
+    // @ts-expect-error an object
+    context.retry(5);
+  }
+
+  // @ts-expect-error a reason comes with its action
+  @MqttEvent('a', { onFailure: { reasonCode: 0x80 } })
+  wrongAction(): void {
+    // Never registered.
+  }
+
   // @ts-expect-error no such option
   @MqttEvent('a', { retries: 3 })
   unknownOption(): void {
@@ -75,9 +100,14 @@ const server = new MqttServer({ url: 'mqtt://localhost', name: 'factory', concur
 expectTypeOf(server).toExtend<CustomTransportStrategy>();
 expectTypeOf(server.unwrap()).toEqualTypeOf<EventLoop>();
 expectTypeOf(server.transportId).toEqualTypeOf<symbol>();
+expectTypeOf(server.stats().deadLettered).toEqualTypeOf<number>();
+expectTypeOf(rejectFailures()).toEqualTypeOf<MqttFailurePolicy>();
 server.on('unmatched', ({ topic }) => expectTypeOf(topic).toEqualTypeOf<string>());
 
 MqttModule.register();
+MqttModule.register({ ...leaveFailures(), ordering: 'topic', serverConcurrency: 64, clean: false, clientId: 'x' });
+// @ts-expect-error no such order
+MqttModule.register({ ordering: 'key' });
 MqttModule.register({ url: ['mqtt://a', 'mqtt://b'], name: 'x', isGlobal: true, throttle: 100, subscribeQos: 1 });
 MqttModule.registerAsync({ useFactory: (url: string) => ({ url }), inject: ['URL'], imports: [] });
 MqttModule.registerAsync({ useFactory: async () => ({ requestTimeoutMs: 5 }) });
