@@ -6,12 +6,14 @@ import {
   type EventLoopOptions,
   type MqttError,
 } from 'nestjs-rumqtt/eventloop';
-import { VirtualClock } from 'nestjs-rumqtt/testing';
+import { ScriptedBroker, VirtualClock } from 'nestjs-rumqtt/testing';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { createWebSocketStream } from 'ws';
 import { CertificateAuthority, type Certificate } from '../../fixtures/certificates.js';
 import { makeLoop } from '../../fixtures/connected.js';
 import { ScriptedProxy, type ProxyAnswer } from '../../fixtures/scripted-proxy.js';
 import { tlsServer } from '../../fixtures/tls-server.js';
+import { webSocketServer } from '../../fixtures/websocket-server.js';
 import { watch } from '../../fixtures/watch.js';
 
 let authority: CertificateAuthority;
@@ -101,6 +103,33 @@ describe('mqtts:', () => {
       expect(await published).toHaveLength(50);
     }
     expect(loop.stats().connections).toBeGreaterThan(1);
+  });
+});
+
+describe('WebSocket', () => {
+  test.each([
+    ['ws', 'http'],
+    ['ws', 'https'],
+    ['wss', 'http'],
+    ['wss', 'https'],
+  ])('%s: through an %s: proxy', async (scheme, proxyScheme) => {
+    const broker = new ScriptedBroker();
+    broker.serve();
+    onTestFinished(() => broker.close());
+    const { port } = await webSocketServer(
+      (socket) => broker.attach(createWebSocketStream(socket)),
+      scheme === 'wss' ? { tls: certificate } : {},
+    );
+    const proxy = await startProxy(relays, proxyScheme === 'https' ? other.issue('proxy') : undefined);
+    const loop = makeLoop({
+      url: `${scheme}://localhost:${port}/mqtt`,
+      ...(scheme === 'wss' ? { tls: { ca: authority.ca } } : {}),
+      proxy: { url: proxy.url, ...(proxyScheme === 'https' ? { tls: { ca: other.ca } } : {}) },
+    });
+    await loop.start();
+    await loop.publish('a', Buffer.alloc(100_000), { qos: 2 });
+    expect(proxy.requests.map(({ authority: target }) => target)).toEqual([`localhost:${port}`]);
+    broker.assertClean();
   });
 });
 
