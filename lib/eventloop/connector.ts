@@ -229,13 +229,20 @@ function attemptError(server: Server, error: Error, firstBytes: Buffer | undefin
   const tlsAlert = tlsAlertOf(error instanceof MqttError ? error.cause : error, server);
   if (tlsAlert !== undefined) return tlsAlert;
   const isSilent = error instanceof MqttError && firstBytes === undefined;
-  const hint = isSilent && server.scheme === 'mqtt' ? '; if this port speaks TLS, use mqtts:' : '';
+  const hint = isSilent ? silenceHint(server) : '';
   return new MqttConnectionError(
     'MQTT_CONNECT_FAILED',
     `cannot connect to ${server.label}: ${error.message}${hint}`,
     'not-sent',
     { cause: error },
   );
+}
+
+/** What it may mean that the server closes without a word. */
+function silenceHint({ scheme }: Server): string {
+  if (scheme === 'mqtt') return '; if this port speaks TLS, use mqtts:';
+  const isSecure = scheme === 'mqtts' || scheme === 'wss';
+  return isSecure ? '; the server may want a client certificate, or another one (tls.cert)' : '';
 }
 
 /** What the server has kept is not what we asked for: resuming it would mix two sessions. */

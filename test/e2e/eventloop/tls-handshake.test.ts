@@ -162,6 +162,15 @@ test('a TLS server on the port without, which answers with an alert, is told fro
   });
 });
 
+test('a server that closes without a word after the handshake: the error has the client certificate in mind', async () => {
+  const server = await tlsServer({ ...certificate, ca: authority.ca, requestCert: true, rejectUnauthorized: true });
+  const unknown = authority.selfSigned('unknown');
+  expect(await failure(secure(server, { cert: unknown.cert, key: unknown.key }))).toMatchObject({
+    code: 'MQTT_CONNECT_FAILED',
+    message: expect.stringContaining('client certificate') as string,
+  });
+});
+
 test('TLS works on any Duplex, and takes it along when it ends', async () => {
   const server = await tlsServer(certificate);
   const below: Duplex[] = [];
