@@ -6,7 +6,7 @@ import type { Alarm } from './alarms.js';
 import type { Waiter } from './concurrency-gate.js';
 import { describeConsequence } from './consequence.js';
 import { HandlerCall, type CallOwner } from './handler-call.js';
-import type { LaneMember } from './key-lanes.js';
+import type { Lane, LaneMember } from './key-lanes.js';
 import type { Decision, Failure, MessageSettlement } from './message-settlement.js';
 import { retryDelayMs } from './retry-delay.js';
 import type { RunEnvironment } from './run-environment.js';
@@ -29,7 +29,7 @@ const usualDelays: RetrySettings = { attempts: 0, minDelayMs: 1_000, maxDelayMs:
 export class HandlerRun implements Waiter, LaneMember, Alarm, CallOwner {
   previous: Waiter | undefined = undefined;
   next: Waiter | undefined = undefined;
-  laneKey: string | undefined = undefined;
+  lane: Lane | undefined = undefined;
   behind: LaneMember | undefined = undefined;
   dueAtMs = 0;
   heapIndex = -1;

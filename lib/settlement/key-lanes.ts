@@ -1,32 +1,47 @@
+/** Lanes kept for reuse. */
+const mostSpareLanes = 1_024;
+
+/** The members of one key, a chain from the first to the last. @internal */
+export interface Lane {
+  key: string;
+  last: LaneMember | undefined;
+}
+
 /** Somebody who stands in a lane. @internal */
 export interface LaneMember {
-  /** In which lane it stands. */
-  laneKey: string | undefined;
+  lane: Lane | undefined;
   behind: LaneMember | undefined;
   /** Its turn has come. */
   proceed(): void;
 }
 
 /**
- * One lane for each key: its members go one after the other, in order of arrival. Only keys with members are held, and a
- * lane is a chain through its members.
+ * One lane for each key: its members go one after the other, in order of arrival. Only keys with members are held.
  *
  * @internal
  */
 export class KeyLanes {
-  /** The last member of each lane. */
-  readonly #last = new Map<string, LaneMember>();
+  // Lanes, which are reused, and not members: a map that grows or shrinks leaves its old table to the garbage collector, which
+  // would keep what the table refers to until a full collection.
+  readonly #lanes = new Map<string, Lane>();
+  readonly #spare: Lane[] = [];
 
   /** Keys that have members. */
   get size(): number {
-    return this.#last.size;
+    return this.#lanes.size;
   }
 
   /** False: it waits, and proceeds when its turn has come. */
   enter(member: LaneMember, key: string): boolean {
-    const last = this.#last.get(key);
-    this.#last.set(key, member);
-    member.laneKey = key;
+    let lane = this.#lanes.get(key);
+    if (lane === undefined) {
+      lane = this.#spare.pop() ?? { key, last: undefined };
+      lane.key = key;
+      this.#lanes.set(key, lane);
+    }
+    member.lane = lane;
+    const { last } = lane;
+    lane.last = member;
     if (last === undefined) return true;
     last.behind = member;
     return false;
@@ -34,11 +49,14 @@ export class KeyLanes {
 
   /** Only the first of a lane can leave it. */
   leave(member: LaneMember): void {
-    const { behind, laneKey } = member;
-    if (laneKey === undefined) return;
-    member.laneKey = undefined;
+    const { behind, lane } = member;
+    if (lane === undefined) return;
+    member.lane = undefined;
     member.behind = undefined;
-    if (behind === undefined) this.#last.delete(laneKey);
-    else behind.proceed();
+    if (behind !== undefined) return behind.proceed();
+    this.#lanes.delete(lane.key);
+    lane.last = undefined;
+    lane.key = '';
+    if (this.#spare.length < mostSpareLanes) this.#spare.push(lane);
   }
 }

@@ -164,7 +164,7 @@ describe('the limit of the server', () => {
 describe('lanes of keys', () => {
   it('hold only the keys that have members', () => {
     const lanes = new KeyLanes();
-    const member = (): LaneMember => ({ laneKey: undefined, behind: undefined, proceed: () => undefined });
+    const member = (): LaneMember => ({ lane: undefined, behind: undefined, proceed: () => undefined });
     const members = Array.from({ length: 1_000 }, member);
 
     members.forEach((each, index) => lanes.enter(each, `key ${index % 10}`));
