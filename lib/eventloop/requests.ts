@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import type { Clock } from './clock.js';
 import type { Driver } from './driver.js';
-import { encodePublishProperties, assertUserProperties, asBuffer, isInteger } from './codec/encoder.js';
+import { asBuffer, isInteger } from './codec/encoder.js';
+import { assertUserProperties, encodePublishProperties } from './codec/publish-properties.js';
 import { TopicEncoder } from './codec/topic-encoder.js';
 import { MqttArgumentError, MqttPacketTooLargeError, type MqttError } from './errors.js';
 import type {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { asBuffer, assertPublishProperties, assertUserProperties } from './codec/encoder.js';
+import { asBuffer } from './codec/encoder.js';
+import { assertPublishProperties, assertUserProperties } from './codec/publish-properties.js';
 import type { Authentication } from './credentials/authentication.js';
 import { credentialsProblem } from './credentials/resolve-credentials.js';
 import type { Credentials, CredentialsProvider } from './credentials/credentials.js';

@@ -148,14 +148,18 @@ export class Requester {
       );
     }
     const usesInbox = replyMode !== 'builtin' && !this.#routes.isInboxRefused;
-    const properties: PublishProperties = {
-      ...(bytes === undefined ? {} : { contentType: binaryContentType }),
-      ...(request.timeoutMs === 0 ? {} : { messageExpirySeconds: Math.ceil(request.timeoutMs / 1_000) }),
-      ...own?.properties,
-      ...options.properties,
-      responseTopic: usesInbox || isBare ? this.#routes.inbox : undefined,
-      correlationData: toCorrelationData(request.id),
-    };
+    // MQTT 3.1.1 sends none: the envelope says it all.
+    const properties: PublishProperties | undefined =
+      version === 4
+        ? undefined
+        : {
+            ...(bytes === undefined ? {} : { contentType: binaryContentType }),
+            ...(request.timeoutMs === 0 ? {} : { messageExpirySeconds: Math.ceil(request.timeoutMs / 1_000) }),
+            ...own?.properties,
+            ...options.properties,
+            responseTopic: usesInbox || isBare ? this.#routes.inbox : undefined,
+            correlationData: toCorrelationData(request.id),
+          };
     const envelope = {
       ...packet,
       data,

@@ -1,12 +1,6 @@
 import mqttPacket, { type IConnectPacket, type Packet } from 'mqtt-packet';
-import { MqttArgumentError } from '../errors.js';
 import type { PublishProperties, QoS, SubscribeOptions, UserProperties } from '../messages.js';
-import { assertText } from '../text.js';
-import { assertTopicName } from '../topics.js';
 import type { ProtocolVersion } from './packet-types.js';
-
-const UINT16 = 0xffff;
-const UINT32 = 0xffff_ffff;
 
 /** What a CONNECT says. @internal */
 export interface ConnectToEncode {
@@ -137,64 +131,6 @@ export function encodeAuth(
   authenticationData: Buffer | undefined,
 ): Buffer {
   return encode({ cmd: 'auth', reasonCode, properties: defined({ authenticationMethod, authenticationData }) }, 5);
-}
-
-/**
- * Encodes the properties of a PUBLISH, without their length, as they are the same for every (re)send of the message.
- *
- * @throws MqttArgumentError naming the property that cannot be sent
- * @internal
- */
-export function encodePublishProperties(properties: PublishProperties | undefined): Buffer | undefined {
-  if (properties === undefined) return undefined;
-  assertPublishProperties(properties, 'properties');
-  const wire = wirePublishProperties(properties);
-  if (Object.keys(wire).length === 0) return undefined;
-  const packet = encode(
-    { cmd: 'publish', topic: 't', payload: '', qos: 0, dup: false, retain: false, properties: wire },
-    5,
-  );
-  const TOPIC_BYTES = 3;
-  return packet.subarray(endOfVarint(packet, endOfVarint(packet, 1) + TOPIC_BYTES));
-}
-
-function endOfVarint(packet: Buffer, at: number): number {
-  let end = at;
-  while (packet[end]! > 0x7f) end++;
-  return end + 1;
-}
-
-/** @internal */
-export function assertPublishProperties(properties: PublishProperties, field: string): void {
-  const { payloadFormatIndicator, messageExpirySeconds, responseTopic, correlationData, contentType } = properties;
-  if (payloadFormatIndicator !== undefined && typeof payloadFormatIndicator !== 'boolean') {
-    throw new MqttArgumentError(`${field}.payloadFormatIndicator`, payloadFormatIndicator, 'a boolean');
-  }
-  if (messageExpirySeconds !== undefined && !isInteger(messageExpirySeconds, 0, UINT32)) {
-    throw new MqttArgumentError(
-      `${field}.messageExpirySeconds`,
-      messageExpirySeconds,
-      `an integer from 0 to ${UINT32}`,
-    );
-  }
-  if (responseTopic !== undefined) assertTopicName(responseTopic, `${field}.responseTopic`);
-  if (correlationData !== undefined && !(correlationData instanceof Uint8Array && correlationData.length <= UINT16)) {
-    throw new MqttArgumentError(`${field}.correlationData`, correlationData, `a Uint8Array of at most ${UINT16} bytes`);
-  }
-  if (contentType !== undefined) assertText(contentType, `${field}.contentType`);
-  assertUserProperties(properties.userProperties, `${field}.userProperties`);
-}
-
-/** @internal */
-export function assertUserProperties(userProperties: UserProperties | undefined, field: string): void {
-  if (userProperties === undefined) return;
-  if (typeof userProperties !== 'object' || userProperties === null) {
-    throw new MqttArgumentError(field, userProperties, 'an object of strings or arrays of strings');
-  }
-  for (const [name, values] of Object.entries(userProperties)) {
-    assertText(name, `${field} name`);
-    for (const value of Array.isArray(values) ? values : [values]) assertText(value, `${field}.${name}`);
-  }
 }
 
 /** @internal */
