@@ -5,6 +5,9 @@ import { describeError } from '../mqtt.errors.js';
 import type { Router } from './router.js';
 import { planSubscriptions, type PlannedSubscribe } from './subscription-plan.js';
 
+/** Subscribe requests under way at once: with thousands of handlers they must not take all the room there is for requests. */
+const mostUnderWay = 100;
+
 /**
  * Makes the subscriptions of the registered handlers. Once made, the event loop keeps them over reconnects.
  *
@@ -52,7 +55,11 @@ export class HandlerSubscriptions {
     this.#router.useIdentifiers(plan.identifiers);
     this.#warnOfAmbiguity(plan.ambiguous);
     const known = refused.size;
-    await Promise.all(plan.subscribes.map((subscribe) => this.#subscribe(subscribe, refused)));
+    const next = plan.subscribes.values();
+    const work = async (): Promise<void> => {
+      for (const subscribe of next) await this.#subscribe(subscribe, refused);
+    };
+    await Promise.all(Array.from({ length: mostUnderWay }, work));
     // Filters that a refused one would have covered are still to be had.
     if (refused.size > known && !withIdentifiers) await this.#subscribeAll(refused);
   }

@@ -73,14 +73,14 @@ export class Session implements PacketSink {
       this.counters.publishesDropped++;
       hooks.publishDropped(exchange, policy);
     });
-    this.subscriptions = new Subscriptions(options.requestCapacity, ids, this.counters, hooks.subscriptionRefused);
+    this.subscriptions = new Subscriptions(subscriptionCapacity(options), ids, this.counters, hooks.subscriptionRefused);
     this.incoming = new IncomingMessages(options, this.#acknowledgements, this.counters, hooks);
   }
 
   /** New options count from now on; what was accepted under the old ones stays. */
   configure(options: SessionOptions): void {
     this.outgoing.queue.configure(options);
-    this.subscriptions.configure(options.requestCapacity);
+    this.subscriptions.configure(subscriptionCapacity(options));
     this.incoming.configure(options);
     this.#throttle.configure(options.throttle);
     this.#pingTimeoutMs = options.pingTimeoutMs;
@@ -276,4 +276,9 @@ export class Session implements PacketSink {
     this.outgoing.failAll(error);
     this.subscriptions.failAll(error);
   }
+}
+
+/** A subscribe waits for its answer in any case, so those who may wait for the queue are as welcome as those in it. */
+function subscriptionCapacity({ requestCapacity, overflow, maxWaiters }: RequestQueueLimits): number {
+  return requestCapacity + (overflow === 'wait' ? maxWaiters : 0);
 }

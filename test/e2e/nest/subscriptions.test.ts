@@ -99,6 +99,14 @@ class Crossing {
   }
 }
 
+@Controller()
+class Thousands {
+  @MqttEvent(Array.from({ length: 2_500 }, (_, index) => `many/${index}/+`))
+  many(@Payload() data: unknown): void {
+    record('many', data);
+  }
+}
+
 const numbers = Array.from({ length: 10 }, (_, index) => index);
 
 onMosquitto((broker) => {
@@ -243,3 +251,14 @@ function byValue(a: unknown, b: unknown): number {
 function named(handler: string): (call: readonly [string, unknown]) => boolean {
   return ([name]) => name === handler;
 }
+
+onMqtt5((broker) => {
+  it('subscribes for thousands of handlers, whatever the room for requests', async () => {
+    calls = [];
+    const options = { requestCapacity: 5 };
+    await using service = await startMicroservice(broker, { controllers: [Thousands], options });
+    for (const index of [0, 1_234, 2_499]) await service.client.publish(`many/${index}/x`, index, { qos: 1 });
+    await expectEventually(() => calls.length, 3);
+    expect(calls.map(([, data]) => data)).toEqual([0, 1_234, 2_499]);
+  });
+});
