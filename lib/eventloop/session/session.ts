@@ -73,7 +73,12 @@ export class Session implements PacketSink {
       this.counters.publishesDropped++;
       hooks.publishDropped(exchange, policy);
     });
-    this.subscriptions = new Subscriptions(subscriptionCapacity(options), ids, this.counters, hooks.subscriptionRefused);
+    this.subscriptions = new Subscriptions(
+      subscriptionCapacity(options),
+      ids,
+      this.counters,
+      hooks.subscriptionRefused,
+    );
     this.incoming = new IncomingMessages(options, this.#acknowledgements, this.counters, hooks);
   }
 
