@@ -1,6 +1,8 @@
 const manifest = require('./package.json');
 
 const declared = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
+/** Of a subpath of its own, for those who have its optional peer. */
+const entryPoints = '^lib/((asyncapi|eventloop|opentelemetry|prometheus|terminus|testing)/)?index[.]ts$';
 const core = '^lib/eventloop/(session|admission|reconnect|codec)/';
 const vocabulary = '^lib/eventloop/([a-z-]*errors|clock|events|messages|negotiated|options|stats|text|topics)[.]ts$';
 
@@ -37,8 +39,22 @@ module.exports = {
       name: 'lib-has-no-dead-files',
       comment: 'Every file is reached from one of the entry points.',
       severity: 'error',
-      from: { path: '^lib/((eventloop|testing)/)?index[.]ts$' },
-      to: { path: '^lib/', pathNot: '^lib/((eventloop|testing)/)?index[.]ts$', reachable: false },
+      from: { path: entryPoints },
+      to: { path: '^lib/', pathNot: entryPoints, reachable: false },
+    },
+    {
+      name: 'peers-of-subpaths-stay-there',
+      comment: 'What loads without an optional peer does not need its types either.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/(opentelemetry|prometheus|terminus)/' },
+      to: { path: 'node_modules/(@nestjs/terminus|@opentelemetry|prom-client)/' },
+    },
+    {
+      name: 'subpaths-are-for-users-only',
+      comment: 'What users of optional peers import is not imported by anything else.',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: '^lib/(asyncapi|opentelemetry|prometheus|terminus)/' },
+      to: { path: '^lib/(asyncapi|opentelemetry|prometheus|terminus)/' },
     },
     {
       name: 'eventloop-knows-no-framework',

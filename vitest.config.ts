@@ -6,7 +6,10 @@ const fromRoot = (path: string): string => fileURLToPath(new URL(path, import.me
 /** Tests use the package's public names, and run on its sources. */
 const packageAliases = [
   { find: /^nestjs-rumqtt$/, replacement: fromRoot('lib/index.ts') },
-  { find: /^nestjs-rumqtt\/(eventloop|testing)$/, replacement: fromRoot('lib/$1/index.ts') },
+  {
+    find: /^nestjs-rumqtt\/(asyncapi|eventloop|opentelemetry|prometheus|terminus|testing)$/,
+    replacement: fromRoot('lib/$1/index.ts'),
+  },
 ];
 
 /** Every @nestjs package, so that one that Nest 11 lacks is an error and never a silent mix of two majors. */

@@ -23,6 +23,8 @@ export {
   retryThenDeadLetter,
   type RetryThenDeadLetterOptions,
 } from './settlement/failure-policies.js';
+export type { HandlerDiagnostic, HandlerOutcome } from './settlement/handler-diagnostics.js';
+export type { MqttHandlerDescription, MqttHandlerStats } from './routing/handler-description.js';
 export type { MqttSettlementStats } from './settlement/outcome-report.js';
 export type { MqttConnectionEvents } from './mqtt.status.js';
 export { getMqttClientToken, getMqttEventLoopToken, getMqttServerToken } from './mqtt.tokens.js';

@@ -7,14 +7,20 @@ import type { IncomingMessage } from './eventloop/messages.js';
 import type { MqttModuleExtras, MqttModuleOptions } from './interfaces/module-options.interface.js';
 import { MqttConnection } from './mqtt.connection.js';
 import { bootstrapReminderMs, getMqttTransportId } from './mqtt.constants.js';
-import type { MqttContext } from './mqtt.context.js';
 import { describeError } from './mqtt.errors.js';
 import { forwardStatus, type MqttConnectionEvents } from './mqtt.status.js';
 import { HandlerSubscriptions } from './routing/handler-subscriptions.js';
+import {
+  describeHandler,
+  describeHandlerStats,
+  type MqttHandlerDescription,
+  type MqttHandlerStats,
+} from './routing/handler-description.js';
 import { registerHandler } from './routing/handler.js';
 import { Router } from './routing/router.js';
 import { HandlerRuntime } from './settlement/handler-runtime.js';
 import type { MqttSettlementStats } from './settlement/outcome-report.js';
+import type { ProcessingHooks } from './settlement/run-environment.js';
 
 /** @publicApi */
 export type MqttServerOptions = MqttModuleOptions & Pick<MqttModuleExtras, 'name'>;
@@ -66,6 +72,7 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     const { loop } = this.#connection;
     this.#subscriptions = new HandlerSubscriptions(loop, this.#router, this.logger);
     this.#runtime = new HandlerRuntime(loop, this.#router, this.#connection.options, this.logger, {
+      server: this,
       normalizePattern: (pattern) => this.normalizePattern(pattern),
       isPaused: () => this.#connection.isIntakePaused,
       processingHooks: () => (this.#hasHooks() ? this.#withHooks : undefined),
@@ -140,6 +147,16 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     return { ...this.#runtime.stats(), handlers: this.#router.handlers.length };
   }
 
+  /** The same for each handler, in order of registration. */
+  handlerStats(): MqttHandlerStats[] {
+    return this.#router.handlers.map(describeHandlerStats);
+  }
+
+  /** What was declared about each handler, in order of registration. */
+  describeHandlers(): MqttHandlerDescription[] {
+    return this.#router.handlers.map(describeHandler);
+  }
+
   async #listen(): Promise<void> {
     this.#release ??= this.#connection.claim();
     await this.#connection.start();
@@ -211,11 +228,11 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
   }
 
   /** A hook may or may not return the promise of `done`: what counts is what `done` did. */
-  readonly #withHooks = (context: MqttContext, work: () => Promise<void>): Promise<void> =>
+  readonly #withHooks: ProcessingHooks = (context, work) =>
     new Promise((resolve, reject) => {
       const done = async (): Promise<void> => {
         const outcome = await work().then(
-          () => resolve,
+          (answered) => () => resolve(answered),
           (error: unknown) => () => reject(error),
         );
         try {

@@ -18,26 +18,33 @@ const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
 const entryPoints = Object.keys(manifest.exports)
   .filter((path) => !path.endsWith('.json'))
   .map((path) => path.replace('.', manifest.name));
+const optionalPeers = Object.keys(manifest.peerDependenciesMeta);
+/** Optional peers without which a subpath cannot be loaded. */
+const peersOfSubpaths = {
+  [`${manifest.name}/opentelemetry`]: '@opentelemetry/api',
+  [`${manifest.name}/prometheus`]: 'prom-client',
+  [`${manifest.name}/terminus`]: '@nestjs/terminus',
+};
 
-const smokeTests = {
+const smokeTests = (names) => ({
   'smoke.mjs': `
     import { strict as assert } from 'node:assert';
-    for (const name of ${JSON.stringify(entryPoints)}) {
+    for (const name of ${JSON.stringify(names)}) {
       assert.notEqual(Object.keys(await import(name)).length, 0, name + ' exports nothing');
     }
-    // No optional peer is installed here.
+    // This optional peer is not installed here.
     const { EventLoop } = await import('${manifest.name}/eventloop');
     assert.throws(() => new EventLoop({ url: 'ws://broker' }), /npm install ws/);`,
   'smoke.cjs': `
     const { strict: assert } = require('node:assert');
-    const required = ${JSON.stringify(entryPoints)}.map((name) => [name, require(name)]);
+    const required = ${JSON.stringify(names)}.map((name) => [name, require(name)]);
     const { MqttServer } = require('${manifest.name}');
     const { Server } = require('@nestjs/microservices');
     assert.ok(MqttServer.prototype instanceof Server, 'MqttServer extends another copy of Nest');
     (async () => {
       for (const [name, module] of required) assert.equal(module, await import(name), name + ' is loaded twice');
     })();`,
-};
+});
 
 const directory = mkdtempSync(join(tmpdir(), `${manifest.name}-`));
 process.on('exit', () => rmSync(directory, { recursive: true }));
@@ -47,20 +54,34 @@ function run(command, args, cwd) {
   execFileSync(command, args, { cwd, stdio: 'inherit' });
 }
 
-/**
- * A project with what npm would install: the package unpacked, its dependencies and its required peers, nothing else.
- * They are linked from `folders`, the first that has them, so that nothing is downloaded.
- */
+/** A project with what npm would install: the package unpacked, its dependencies and its required peers, nothing else. */
 function install(tarball, project, folders) {
   const modules = join(project, 'node_modules');
   mkdirSync(join(modules, manifest.name), { recursive: true });
   run('tar', ['-xzf', tarball, '-C', join(modules, manifest.name), '--strip-components=1']);
 
-  for (const name of Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })) {
-    if (manifest.peerDependenciesMeta?.[name]?.optional) continue;
+  const names = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
+  link(
+    names.filter((name) => !optionalPeers.includes(name)),
+    project,
+    folders,
+  );
+}
+
+/** Links packages from the first of `folders` that has them, so that nothing is downloaded. */
+function link(names, project, folders) {
+  for (const name of names) {
     const source = folders.map((folder) => resolve(folder, name)).find(existsSync);
-    mkdirSync(dirname(join(modules, name)), { recursive: true });
-    symlinkSync(source, join(modules, name));
+    const target = join(project, 'node_modules', name);
+    mkdirSync(dirname(target), { recursive: true });
+    symlinkSync(source, target);
+  }
+}
+
+function load(names, project) {
+  for (const [name, source] of Object.entries(smokeTests(names))) {
+    writeFileSync(join(project, name), source);
+    run(process.execPath, [name], project);
   }
 }
 
@@ -75,8 +96,10 @@ for (const [nest, folders] of Object.entries({
 })) {
   const project = join(directory, nest);
   install(tarball, project, folders);
-  for (const [name, source] of Object.entries(smokeTests)) {
-    writeFileSync(join(project, name), source);
-    run(process.execPath, [name], project);
-  }
+  load(
+    entryPoints.filter((path) => !(path in peersOfSubpaths)),
+    project,
+  );
+  link(Object.values(peersOfSubpaths), project, folders);
+  load(entryPoints, project);
 }

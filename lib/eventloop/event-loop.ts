@@ -1,4 +1,5 @@
 import type { Clock } from './clock.js';
+import { publishEvents } from './diagnostics.js';
 import { Driver } from './driver.js';
 import { Emitter } from './emitter.js';
 import { MqttArgumentError, MqttClosedError, type MqttError } from './errors.js';
@@ -77,10 +78,11 @@ export class EventLoop {
       authReceived: (reasonCode, properties) => this.#reauthentication.received(reasonCode, properties),
       throttled: (waitMs) => this.#emitter.emit('throttled', { waitMs, queued: this.#session.outgoing.queue.size }),
     });
+    publishEvents(this.#emitter, () => this.#options.clientId);
     this.#driver = new Driver(this.#session, this.#clock);
     this.#reauthentication = new Reauthentication(this.#driver, this.#clock);
     this.#emitter.on('disconnected', ({ cause }) => this.#reauthentication.disconnected(cause));
-    this.#requests = new Requests(this.#session, this.#driver, this.#clock, this.#options.maxPacketBytes);
+    this.#requests = new Requests(this.#session, this.#driver, this.#clock, this.#options);
     this.#lifecycle = new Lifecycle(
       this.#options,
       {
@@ -245,7 +247,7 @@ export class EventLoop {
     };
     this.#options = resolved;
     this.#session.configure(resolved);
-    this.#requests.configure(resolved.maxPacketBytes);
+    this.#requests.configure(resolved);
     return this.#lifecycle.reconnect(resolved);
   }
 

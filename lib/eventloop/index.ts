@@ -11,6 +11,7 @@ export { tokenAuthentication } from './credentials/token-authentication.js';
 export { jwt, type JwtClaims, type JwtOptions } from './credentials/jwt.js';
 export type { Jwk, JwtAlgorithm, JwtKey, JwtSigner } from './credentials/jwt-key.js';
 export * from './connection-errors.js';
+export type { EventLoopDiagnostic, PublishDiagnostic } from './diagnostics.js';
 export {
   MqttAbortError,
   MqttArgumentError,

@@ -48,13 +48,14 @@ export class Lifecycle {
   #commands: Promise<void> = Promise.resolve();
   /** Callers of start, resume and reconnect. */
   readonly #waiters = new Waiters();
-  #connections = 0;
-  #failures = 0;
+  /** What `stats()` counts. */
+  readonly counters = { connections: 0, connectFailures: 0, protocolErrors: 0 };
+  /** Since when there has been no connection. */
+  #withoutSinceMs: number;
   readonly #servers: ServerList;
   readonly #srvLookup: SrvLookup;
   readonly #identity = new SessionIdentity();
   readonly #plans: PlannedReconnects;
-  #protocolErrors = 0;
 
   constructor(
     options: ResolvedOptions,
@@ -66,6 +67,7 @@ export class Lifecycle {
     this.#host = host;
     this.#emitter = emitter;
     this.#clock = runtime.clock;
+    this.#withoutSinceMs = runtime.clock.now();
     this.#servers = new ServerList(options);
     this.#srvLookup = new SrvLookup(runtime.resolveSrv, runtime.clock, runtime.random);
     this.#connector = new Connector(runtime.dial, runtime.clock);
@@ -81,16 +83,9 @@ export class Lifecycle {
     return this.#negotiated;
   }
 
-  get connections(): number {
-    return this.#connections;
-  }
-
-  get failures(): number {
-    return this.#failures;
-  }
-
-  get protocolErrors(): number {
-    return this.#protocolErrors;
+  /** 0 while there is a connection. */
+  get disconnectedForMs(): number {
+    return this.#negotiated === undefined ? this.#clock.now() - this.#withoutSinceMs : 0;
   }
 
   /** A run is under way: what is queued can still be sent. */
@@ -222,7 +217,7 @@ export class Lifecycle {
       } catch (error) {
         if (stop.aborted) return;
         cause = error as MqttError;
-        this.#failures++;
+        this.counters.connectFailures++;
         const hadTheirTurn = this.#servers.failed(serverReferenceOf(cause));
         if (!hadTheirTurn && classify(cause) !== 'permanent') {
           this.#emitDisconnected(cause, 0);
@@ -241,7 +236,7 @@ export class Lifecycle {
     }
     this.#connector.used();
     const openedAtMs = this.#clock.now();
-    this.#connections++;
+    this.counters.connections++;
     this.#negotiated = negotiated;
     this.#servers.accepted();
     const ended = this.#host.open(established, this.#identity.accepted(negotiated, this.#options));
@@ -252,7 +247,8 @@ export class Lifecycle {
     const cause = await ended;
     this.#plans.end();
     this.#negotiated = undefined;
-    const lastedMs = this.#clock.now() - openedAtMs;
+    this.#withoutSinceMs = this.#clock.now();
+    const lastedMs = this.#withoutSinceMs - openedAtMs;
     this.#backoff.connectionEnded(lastedMs);
     if (this.#plans.hasLeft(cause) === undefined)
       this.#servers.lost(lastedMs >= this.#options.reconnect.stableAfterMs, serverReferenceOf(cause));
@@ -262,7 +258,7 @@ export class Lifecycle {
   /** @returns whether to go on after the wait */
   async #waitAfter(cause: MqttError, attempt: number, stop: AbortSignal): Promise<boolean> {
     const { policy } = this.#options.reconnect;
-    const givesUp = policy === 'never' || (policy === 'after-first-success' && this.#connections === 0);
+    const givesUp = policy === 'never' || (policy === 'after-first-success' && this.counters.connections === 0);
     const decision = givesUp ? 'stop' : this.#backoff.next(cause, attempt);
     if (typeof decision !== 'number') {
       this.#emitDisconnected(cause, undefined);
@@ -277,7 +273,7 @@ export class Lifecycle {
   }
 
   #giveUp(cause: MqttError): void {
-    const mayStartAgain = this.#connections === 0 && this.#options.reconnect.policy !== 'always';
+    const mayStartAgain = this.counters.connections === 0 && this.#options.reconnect.policy !== 'always';
     this.#run = undefined;
     this.#setStatus(mayStartAgain ? EventLoopStatus.Idle : EventLoopStatus.Closed);
     this.#waiters.settle(cause);
@@ -285,7 +281,7 @@ export class Lifecycle {
   }
 
   #emitDisconnected(cause: MqttError, willRetryInMs: number | undefined): void {
-    if (cause instanceof MqttProtocolError) this.#protocolErrors++;
+    if (cause instanceof MqttProtocolError) this.counters.protocolErrors++;
     this.#emitter.emit('disconnected', { cause, reasonCode: reasonCodeOf(cause), willRetryInMs });
   }
 

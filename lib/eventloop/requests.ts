@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { Clock } from './clock.js';
+import { publishChannel, publishOutcome } from './diagnostics.js';
 import type { Driver } from './driver.js';
 import { asBuffer, isInteger } from './codec/encoder.js';
 import { assertUserProperties, encodePublishProperties } from './codec/publish-properties.js';
@@ -12,6 +13,7 @@ import type {
   SubscribeRequestOptions,
   SubscribeResult,
 } from './messages.js';
+import type { ResolvedOptions } from './options.js';
 import type { Counters } from './session/counters.js';
 import { PublishExchange } from './session/publish-exchange.js';
 import type { Operation } from './session/operation.js';
@@ -21,6 +23,8 @@ import { assertTopicFilter } from './topics.js';
 
 const LARGEST_SUBSCRIPTION_IDENTIFIER = 268_435_455;
 const NO_OPTIONS: PublishOptions = {};
+
+type RequestsOptions = Pick<ResolvedOptions, 'clientId' | 'maxPacketBytes'>;
 
 /**
  * The way in for everything a caller asks for: checked, limited by signal and timeout, handed to the session.
@@ -32,17 +36,17 @@ export class Requests {
   readonly #driver: Driver;
   readonly #clock: Clock;
   readonly #topics = new TopicEncoder();
-  #maxPacketBytes: number;
+  #options: RequestsOptions;
 
-  constructor(session: Session, driver: Driver, clock: Clock, maxPacketBytes: number) {
+  constructor(session: Session, driver: Driver, clock: Clock, options: RequestsOptions) {
     this.#session = session;
     this.#driver = driver;
     this.#clock = clock;
-    this.#maxPacketBytes = maxPacketBytes;
+    this.#options = options;
   }
 
-  configure(maxPacketBytes: number): void {
-    this.#maxPacketBytes = maxPacketBytes;
+  configure(options: RequestsOptions): void {
+    this.#options = options;
   }
 
   /**
@@ -52,7 +56,7 @@ export class Requests {
    */
   publish(topic: string, payload: Uint8Array | string, options: PublishOptions | undefined): PublishExchange {
     if (options !== undefined) assertOperationOptions(options);
-    return publishRequest(topic, payload, options, this.#maxPacketBytes, this.#session.counters, this.#topics);
+    return publishRequest(topic, payload, options, this.#options.maxPacketBytes, this.#session.counters, this.#topics);
   }
 
   /**
@@ -62,6 +66,7 @@ export class Requests {
    */
   offer(exchange: PublishExchange, options: PublishOptions | undefined): void {
     const { queue } = this.#session.outgoing;
+    if (publishChannel.hasSubscribers) publishOutcome(exchange, this.#options.clientId, this.#clock);
     if (options !== undefined) this.#limit(exchange, options, () => queue.remove(exchange));
     this.#offer(exchange, queue);
   }

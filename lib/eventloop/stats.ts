@@ -5,6 +5,8 @@ import type { Session } from './session/session.js';
 /** Counters since the loop was made, and gauges of this moment. @publicApi */
 export interface EventLoopStats {
   readonly connected: boolean;
+  /** Gauge: for how long there has been no connection; 0 while there is one. */
+  readonly disconnectedForMs: number;
   /** Accepted connections. */
   readonly connections: number;
   /** Accepted connections after the first. */
@@ -37,10 +39,16 @@ export interface EventLoopStats {
   readonly flushes: number;
   /** Time for which the throttle held requests back. */
   readonly throttleWaitMs: number;
+  /** Gauge: whether the throttle holds requests back now. */
+  readonly throttled: boolean;
+  /** Gauge: filters whose last SUBSCRIBE the broker refused; 1 000 is the most that are remembered. */
+  readonly refusedSubscriptions: number;
   /** Gauge: requests in the queue. */
   readonly queued: number;
   /** Gauge: their bytes. */
   readonly queuedBytes: number;
+  /** Gauge: how full the queue is, from 0 to 1, by number or by bytes, whichever is more. */
+  readonly queueFill: number;
   /** Gauge: callers that wait for the queue. */
   readonly waiting: number;
   /** Gauge: QoS 1/2 publishes sent on this connection and not complete. */
@@ -54,27 +62,26 @@ export interface EventLoopStats {
 }
 
 /** @internal */
-export function collectStats(
-  { counters, outgoing, incoming }: Session,
-  driver: Driver,
-  lifecycle: Lifecycle,
-): EventLoopStats {
+export function collectStats(session: Session, driver: Driver, lifecycle: Lifecycle): EventLoopStats {
+  const { counters, outgoing, incoming } = session;
   return {
     ...counters,
+    ...lifecycle.counters,
     connected: lifecycle.negotiated !== undefined,
-    connections: lifecycle.connections,
-    reconnects: Math.max(0, lifecycle.connections - 1),
-    connectFailures: lifecycle.failures,
-    protocolErrors: lifecycle.protocolErrors,
+    disconnectedForMs: lifecycle.disconnectedForMs,
+    reconnects: Math.max(0, lifecycle.counters.connections - 1),
     bytesSent: driver.bytesSent,
     bytesReceived: driver.bytesReceived,
     flushes: driver.flushes,
     queued: outgoing.queue.size,
     queuedBytes: outgoing.queue.bytes,
+    queueFill: outgoing.queue.fill,
     waiting: outgoing.queue.waiting,
     inflight: outgoing.inflight,
     unsettled: incoming.unsettled,
     unsettledBytes: incoming.unsettledBytes,
     readingPaused: driver.isReadingPaused,
+    throttled: session.isThrottled,
+    refusedSubscriptions: session.subscriptions.refused,
   };
 }

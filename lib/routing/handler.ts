@@ -14,6 +14,15 @@ export interface HandlerDefaults {
   readonly isSessionResumed: boolean;
 }
 
+/** How often a handler's runs ended in which way. @internal */
+export interface HandlerCounters {
+  succeeded: number;
+  failed: number;
+  answeredErrors: number;
+  unfinished: number;
+  retried: number;
+}
+
 /** A registered handler with everything that was declared about it. @internal */
 export interface RegisteredHandler {
   readonly pattern: TopicPattern;
@@ -23,6 +32,7 @@ export interface RegisteredHandler {
   readonly index: number;
   readonly subscribe: SubscribeOptions & { readonly qos: QoS };
   readonly settlement: SettlementPlan;
+  readonly counters: HandlerCounters;
 }
 
 /**
@@ -69,5 +79,6 @@ export function registerHandler(
     index,
     subscribe: Object.freeze({ qos, noLocal, retainAsPublished, retainHandling }),
     settlement: planSettlement(settings),
+    counters: { succeeded: 0, failed: 0, answeredErrors: 0, unfinished: 0, retried: 0 },
   });
 }

@@ -1,10 +1,12 @@
-import { isObservable, Observable } from 'rxjs';
+import { isObservable, Observable, tap } from 'rxjs';
 import type { IncomingMessage } from '../eventloop/messages.js';
 import { MqttContext, type SettlementByHand } from '../mqtt.context.js';
 import { MqttHandlerTimeoutError, MqttSettlementError } from '../mqtt.errors.js';
 import type { RegisteredHandler } from '../routing/handler.js';
 import type { IncomingCall, ReplyTarget } from '../serialization/incoming.js';
 import type { Alarm } from './alarms.js';
+import { handlerChannel, type HandlerDiagnostic, type HandlerOutcome } from './handler-diagnostics.js';
+import type { Failure } from './message-settlement.js';
 import type { RunEnvironment } from './run-environment.js';
 
 const CallState = { Running: 0, Returned: 1, Over: 2 } as const;
@@ -16,6 +18,7 @@ export interface CallOwner {
   readonly attempt: number;
   /** The handler is done: another one may have its places. Idempotent. */
   release(): void;
+  answeredError(): void;
   succeeded(): void;
   failed(error: unknown): void;
   /** By hand: at once, whatever the handler goes on to do. */
@@ -43,6 +46,10 @@ export class HandlerCall implements Alarm, SettlementByHand {
   readonly #reply: ReplyTarget | undefined;
   #state: CallState = CallState.Running;
   #byHand: HandDecision | undefined;
+  /** What the requester was told instead of a result. */
+  #answeredError: Failure | undefined;
+  /** Undefined while nobody listens. */
+  #startedAtMs: number | undefined;
   /** Ends the stream that the handler returned. */
   #abort: ((error: unknown) => void) | undefined;
 
@@ -57,10 +64,12 @@ export class HandlerCall implements Alarm, SettlementByHand {
     const { handlerTimeoutMs } = this.#handler.settlement;
     const context = new MqttContext(this.#run.message, this.#handler.pattern, metadata, this, this.#run.attempt);
     if (handlerTimeoutMs > 0) this.#environment.alarms.set(this, handlerTimeoutMs);
+    if (handlerChannel.hasSubscribers) this.#startedAtMs = this.#environment.clock.now();
     const hooks = this.#environment.processingHooks();
     if (hooks === undefined) this.#invoke(data, context, this.#returned, this.#threw);
     else {
-      const work = (): Promise<void> => new Promise((resolve, reject) => this.#invoke(data, context, resolve, reject));
+      const work = (): Promise<Failure | undefined> =>
+        new Promise((resolve, reject) => this.#invoke(data, context, () => resolve(this.#answeredError), reject));
       hooks(context, work).then(this.#returned, this.#threw);
     }
   }
@@ -75,6 +84,8 @@ export class HandlerCall implements Alarm, SettlementByHand {
     if (this.#reply === undefined) return this.#threw(error);
     const { replies } = this.#environment;
     this.#state = CallState.Over;
+    this.#answersError(error);
+    this.#tell('answered-error', error);
     void replies.send(this.#reply, { err: error, isDisposed: true }).then(() => this.#run.succeeded());
   }
 
@@ -124,14 +135,24 @@ export class HandlerCall implements Alarm, SettlementByHand {
     if (this.#state === CallState.Over) return succeed();
     const { replies } = this.#environment;
     const sent = isObservable(value)
-      ? replies.stream(reply, this.heapIndex < 0 ? value : this.#stoppable(value))
+      ? replies.stream(reply, this.#watched(this.heapIndex < 0 ? value : this.#stoppable(value)))
       : replies.send(reply, { response: value, isDisposed: true });
     void sent.then(succeed);
   }
 
   #answerError(reply: ReplyTarget, err: unknown, succeed: () => void): void {
     if (this.#state === CallState.Over) return succeed();
+    this.#answersError(err);
     void this.#environment.replies.send(reply, { err, isDisposed: true }).then(succeed);
+  }
+
+  #answersError(error: unknown): void {
+    this.#answeredError = { error };
+    this.#run.answeredError();
+  }
+
+  #watched(source: Observable<unknown>): Observable<unknown> {
+    return source.pipe(tap({ error: (error: unknown) => this.#answersError(error) }));
   }
 
   #stoppable(source: Observable<unknown>): Observable<unknown> {
@@ -145,6 +166,8 @@ export class HandlerCall implements Alarm, SettlementByHand {
     if (this.#isLate()) return;
     this.#environment.alarms.cancel(this);
     this.#state = CallState.Returned;
+    if (this.#answeredError === undefined) this.#tell('succeeded', undefined);
+    else this.#tell('answered-error', this.#answeredError.error);
     this.#run.release();
     // Otherwise the decision is yet to come.
     if (this.#handler.settlement.acknowledge !== 'manual' || this.#byHand !== undefined) this.#end();
@@ -154,6 +177,7 @@ export class HandlerCall implements Alarm, SettlementByHand {
     if (this.#isLate()) return;
     this.#environment.alarms.cancel(this);
     this.#state = CallState.Over;
+    this.#tell('failed', error);
     this.#run.release();
     if (this.#byHand === undefined) this.#run.failed(error);
     else if (this.#byHand.kind === 'retry') this.#run.retryByHand(this.#byHand.delayMs);
@@ -164,6 +188,23 @@ export class HandlerCall implements Alarm, SettlementByHand {
     this.#state = CallState.Over;
     if (this.#byHand?.kind === 'retry') this.#run.retryByHand(this.#byHand.delayMs);
     else this.#run.succeeded();
+  }
+
+  #tell(outcome: HandlerOutcome, error: unknown): void {
+    if (this.#startedAtMs === undefined) return;
+    const { clock, server } = this.#environment;
+    const { message, attempt } = this.#run;
+    handlerChannel.publish({
+      server,
+      pattern: this.#handler.pattern.declared,
+      kind: this.#handler.isEvent ? 'event' : 'message',
+      topic: message.topic,
+      qos: message.qos,
+      attempt,
+      durationMs: clock.now() - this.#startedAtMs,
+      outcome,
+      error,
+    } satisfies HandlerDiagnostic);
   }
 
   #isLate(): boolean {

@@ -46,6 +46,7 @@ export class HandlerRun implements Waiter, LaneMember, Alarm, CallOwner {
   #isDecided: boolean;
   #failure: Failure | undefined = undefined;
   #burials = 0;
+  #hasAnsweredError = false;
 
   constructor(
     environment: RunEnvironment,
@@ -105,6 +106,11 @@ export class HandlerRun implements Waiter, LaneMember, Alarm, CallOwner {
     this.#stage = Stage.Called;
     this.#environment.gate?.leave();
     this.#handler.settlement.gate?.leave();
+  }
+
+  /** The requester was told of an error: for the settlement a success, for the statistics none. */
+  answeredError(): void {
+    this.#hasAnsweredError = true;
   }
 
   succeeded(): void {
@@ -185,6 +191,7 @@ export class HandlerRun implements Waiter, LaneMember, Alarm, CallOwner {
     const { alarms, clock, drainDeadlineMs, report } = this.#environment;
     if (this.#settlement.isAbandoned || clock.now() + delayMs > drainDeadlineMs) return this.#leave();
     report.counters.retried++;
+    this.#handler.counters.retried++;
     report.counters.waitingRetries++;
     this.#stage = Stage.RetryWait;
     alarms.set(this, delayMs);
@@ -276,6 +283,11 @@ export class HandlerRun implements Waiter, LaneMember, Alarm, CallOwner {
   }
 
   #end(decision: Decision, failure: Failure | undefined): void {
+    const { counters } = this.#handler;
+    if (failure !== undefined) counters.failed++;
+    else if (decision === 'leave' || this.#settlement.isAbandoned) counters.unfinished++;
+    else if (this.#hasAnsweredError) counters.answeredErrors++;
+    else counters.succeeded++;
     this.#settlement.end(this.#isDecided ? undefined : decision, failure);
     this.#handler.settlement.lanes?.leave(this);
     this.#environment.runEnded();

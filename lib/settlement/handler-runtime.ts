@@ -15,7 +15,10 @@ import { Redelivery } from './redelivery.js';
 import { ReplyPublisher } from './reply-publisher.js';
 
 /** What the runtime needs of its server. @internal */
-export type RuntimeHost = Pick<DispatcherHost, 'normalizePattern' | 'isPaused' | 'processingHooks' | 'unmatched'>;
+export type RuntimeHost = Pick<
+  DispatcherHost,
+  'server' | 'normalizePattern' | 'isPaused' | 'processingHooks' | 'unmatched'
+>;
 
 /** What of the event loop is needed. @internal */
 export type RuntimeLoop = Pick<EventLoop, 'publish' | 'enqueue' | 'negotiated' | 'reconnect' | 'on'>;

@@ -4,14 +4,17 @@ import type { NormalizePattern } from '../serialization/envelope.js';
 import type { Alarms } from './alarms.js';
 import type { ConcurrencyGate } from './concurrency-gate.js';
 import type { DeadLetterPublisher } from './dead-letters.js';
+import type { Failure } from './message-settlement.js';
 import type { OutcomeReport } from './outcome-report.js';
 import type { ReplyPublisher } from './reply-publisher.js';
 
-/** Nest's processing hooks around `work`. @internal */
-export type ProcessingHooks = (context: MqttContext, work: () => Promise<void>) => Promise<void>;
+/** Nest's processing hooks around `work`, which resolves with the error that a requester was told of, if any. @internal */
+export type ProcessingHooks = (context: MqttContext, work: () => Promise<Failure | undefined>) => Promise<unknown>;
 
 /** What handler runs share. @internal */
 export interface RunEnvironment {
+  /** Whose handlers they are, for those who watch. */
+  readonly server: object;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;

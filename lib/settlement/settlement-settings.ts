@@ -119,7 +119,7 @@ class SettlementReader {
   }
 
   ordering(value: unknown): SettlementSettings['ordering'] {
-    if (value === 'topic') return topicOf;
+    if (value === 'topic') return orderByTopic;
     if (typeof value === 'function') return value as Exclude<MqttOrdering, string>;
     if (value !== 'none')
       this.#report('ordering', value, '"none", "topic" or a function that returns the key of a message');
@@ -226,7 +226,7 @@ class SettlementReader {
   }
 }
 
-function topicOf(message: IncomingMessage): string {
+export function orderByTopic(message: IncomingMessage): string {
   return message.topic;
 }
 

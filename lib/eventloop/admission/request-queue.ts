@@ -56,6 +56,12 @@ export class RequestQueue<T extends QueuedRequest<T>> {
     return this.#bytes;
   }
 
+  /** From 0 to 1; more when the limits were lowered. */
+  get fill(): number {
+    const { requestCapacity, requestCapacityBytes } = this.#limits;
+    return Math.max(this.#queue.size / requestCapacity, this.#bytes / requestCapacityBytes);
+  }
+
   get waiting(): number {
     return this.#waiting.size;
   }

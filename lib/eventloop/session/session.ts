@@ -130,6 +130,11 @@ export class Session implements PacketSink {
     for (const exchange of [...flushing, ...this.takeWritten()]) exchange.fail(error);
   }
 
+  /** The throttle holds something back. */
+  get isThrottled(): boolean {
+    return this.#throttledSinceMs !== undefined;
+  }
+
   /** An outgoing exchange waits for the server on this connection: for an answer, or for being read. */
   get waitsForAnswer(): boolean {
     return this.isWriteBlocked || this.outgoing.inflight > 0 || this.subscriptions.waitsForAcknowledgement;

@@ -22,6 +22,7 @@ const IDENTIFIERS_NOT_SUPPORTED = 0xa1;
 const WILDCARDS_NOT_SUPPORTED = 0xa2;
 /** AWS IoT takes no more filters in one SUBSCRIBE. */
 const FILTERS_PER_REPEAT = 8;
+const MOST_REFUSED = 1_000;
 
 /** A filter that the broker refused. @internal */
 export type OnRefused = (filter: string, reasonCode: number, reason: string) => void;
@@ -37,6 +38,8 @@ export class Subscriptions {
   readonly #counters: Counters;
   readonly #onRefused: OnRefused;
   readonly #granted = new Map<string, DesiredSubscription>();
+  /** What the broker refused last time it was asked, for `stats()`. */
+  readonly #refused = new Set<string>();
   readonly #sent = new Map<number, SubscriptionExchange>();
   #waiting: SubscriptionExchange[] = [];
   #capacity: number;
@@ -53,6 +56,10 @@ export class Subscriptions {
     this.#capacity = capacity;
   }
 
+  get refused(): number {
+    return this.#refused.size;
+  }
+
   get waitsForAcknowledgement(): boolean {
     return this.#sent.size > 0;
   }
@@ -67,6 +74,7 @@ export class Subscriptions {
     // From here on a lost session does not bring them back.
     if (exchange instanceof UnsubscribeExchange) {
       for (const filter of exchange.filters) {
+        this.#refused.delete(filter);
         const granted = this.#granted.get(filter);
         if (granted !== undefined) exchange.ended.set(filter, granted);
         this.#granted.delete(filter);
@@ -133,7 +141,7 @@ export class Subscriptions {
   #repeatFailed(exchange: SubscribeExchange, error: MqttError): void {
     const { filters, subscriptionIdentifier, userProperties } = exchange;
     if (filters.size === 1) {
-      for (const filter of filters.keys()) this.#onRefused(filter, this.#refusalOf(exchange, filter), error.message);
+      for (const filter of filters.keys()) this.#refuse(filter, this.#refusalOf(exchange, filter), error.message);
       return;
     }
     const alone = Array.from(
@@ -218,7 +226,8 @@ export class Subscriptions {
     const granted = new Map<string, QoS>();
     filters.forEach((filter, index) => {
       if (refused.has(filter))
-        return this.#onRefused(filter, reasonCodes[index]!, reasonText(reasonCodes[index]!, reasonString));
+        return this.#refuse(filter, reasonCodes[index]!, reasonText(reasonCodes[index]!, reasonString));
+      this.#refused.delete(filter);
       granted.set(filter, reasonCodes[index] as QoS);
       // Its owner was told that it failed: nobody would ever unsubscribe it.
       if (exchange.settled) return;
@@ -226,6 +235,11 @@ export class Subscriptions {
     });
     if (error === undefined) exchange.succeed({ granted });
     else exchange.fail(error);
+  }
+
+  #refuse(filter: string, reasonCode: number, reason: string): void {
+    if (this.#refused.size < MOST_REFUSED) this.#refused.add(filter);
+    this.#onRefused(filter, reasonCode, reason);
   }
 
   /** SUBSCRIBEs for all that was granted, grouped as far as their packet-wide properties allow. */

@@ -79,6 +79,7 @@ export async function runtimeWith(declared: readonly Declared[], setup: Setup = 
     },
     logger,
     {
+      server: {},
       normalizePattern: (pattern) => JSON.stringify(pattern),
       isPaused: () => isPaused,
       processingHooks: () => undefined,

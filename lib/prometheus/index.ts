@@ -1,0 +1,1 @@
+export { registerMqttMetrics, type MqttMetricsOptions, type MqttMetricsSource } from './mqtt.metrics.js';

@@ -1,0 +1,1 @@
+export { MqttHealthIndicator, type MqttHealthDetails, type MqttHealthOptions } from './mqtt.health-indicator.js';
