@@ -1,4 +1,5 @@
 const IDS = 65_535;
+const ALL_USED = 0xffff_ffff;
 
 /** Ids that publishes leave for SUBSCRIBE and UNSUBSCRIBE, so that a full window never starves them [MQTT-3.3.4-8]. @internal */
 export const RESERVED_IDS = 16;
@@ -22,8 +23,11 @@ export class PacketIds {
   /** Undefined when all are in use. */
   take(): number | undefined {
     if (this.#count === IDS) return undefined;
-    do this.#last = this.#last === IDS ? 1 : this.#last + 1;
-    while (this.#isUsed(this.#last));
+    do {
+      // Thousands that are never acknowledged are passed 32 at a time.
+      if (this.#used[this.#last >> 5] === ALL_USED) this.#last |= 31;
+      this.#last = this.#last === IDS ? 1 : this.#last + 1;
+    } while (this.#isUsed(this.#last));
     this.#used[this.#last >> 5]! |= 1 << (this.#last & 31);
     this.#count++;
     return this.#last;
