@@ -41,7 +41,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'eventloop', include: ['test/e2e/eventloop/**/*.test.ts', 'test/interop/**/*.test.ts'] },
+        test: { name: 'eventloop', include: ['test/e2e/eventloop/**/*.test.ts'] },
       },
       // Counts work, not time, in processes of its own.
       { extends: true, test: { name: 'work', include: ['test/work/**/*.test.ts'] } },
