@@ -6,7 +6,9 @@ export { MqttClient, type MqttClientStats } from './mqtt.client.js';
 export { getMqttTransportId } from './mqtt.constants.js';
 export { MqttContext } from './mqtt.context.js';
 export {
+  MqttDecodeError,
   MqttHandlerTimeoutError,
+  MqttMissingPackageError,
   MqttNoResponderError,
   MqttRemoteError,
   MqttSettlementError,
@@ -14,7 +16,13 @@ export {
   type MqttSettlementMisuse,
 } from './mqtt.errors.js';
 export { MqttModule } from './mqtt.module.js';
-export { MqttServer, type MqttServerEvents, type MqttServerOptions, type MqttServerStats } from './mqtt.server.js';
+export {
+  MqttServer,
+  type MqttServerEvents,
+  type MqttServerOptions,
+  type MqttServerStats,
+  type MqttUndecodableEvent,
+} from './mqtt.server.js';
 export {
   acknowledgeFailures,
   deadLetterFailures,

@@ -6,14 +6,16 @@ import type { EventLoop } from './eventloop/event-loop.js';
 import type { EventLoopStatus } from './eventloop/events.js';
 import type { Delivery, PublishOptions, PublishResult } from './eventloop/messages.js';
 import type { MqttPattern } from './interfaces/handler-options.interface.js';
-import type { MqttRequestOptions } from './interfaces/client-options.interface.js';
+import type { MqttPublishOptions, MqttRequestOptions } from './interfaces/client-options.interface.js';
 import type { MqttModuleOptions } from './interfaces/module-options.interface.js';
 import { MqttConnection } from './mqtt.connection.js';
 import { describeError, MqttRemoteError } from './mqtt.errors.js';
 import { LogLimiter } from './mqtt.logging.js';
 import { forwardStatus, type MqttConnectionEvents } from './mqtt.status.js';
 import { Requester } from './requests/requester.js';
-import { asBytes, encodePayload, toJson } from './serialization/payload.js';
+import type { PayloadCodec } from './serialization/codec.js';
+import { findCodec } from './serialization/codecs.js';
+import { asBytes, toJson } from './serialization/payload.js';
 import { unwrapRecord } from './serialization/record.js';
 
 /** Gauges and counters of a client. @publicApi */
@@ -89,31 +91,33 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
 
   /**
    * Publishes data as it is: bytes and strings unchanged, `undefined` as an empty payload (which clears a retained
-   * message), everything else as JSON.
+   * message), everything else as JSON; or all of it in the codec of the options or of the module.
    *
    * @returns settles when the exchange is complete: QoS 0 written to the socket, QoS 1 PUBACK, QoS 2 PUBCOMP
    * @throws MqttArgumentError, and as the event loop's `publish`
    */
-  override publish(topic: string, data?: unknown, options?: PublishOptions): Promise<PublishResult>;
+  override publish(topic: string, data?: unknown, options?: MqttPublishOptions): Promise<PublishResult>;
   /** Nest's `send` sends with this. @internal */
   override publish(packet: ReadPacket, callback: (packet: WritePacket) => void): () => void;
   override publish(
     target: string | ReadPacket,
     data?: unknown,
-    options?: PublishOptions,
+    options?: MqttPublishOptions,
   ): Promise<PublishResult> | (() => void) {
     if (typeof target === 'object' && target !== null && typeof data === 'function') {
       return this.#send(target, {}, data as (packet: WritePacket) => void);
     }
-    return this.#outgoing((loop) => loop.publish(target as string, ...content(data, options)));
+    return this.#outgoing(options?.codec, (loop, codec) =>
+      loop.publish(target as string, ...content(data, options, codec)),
+    );
   }
 
   /**
    * As `publish`, but waits only until the event loop has taken the message: the way to keep many under way without
    * getting ahead of the broker.
    */
-  enqueue(topic: string, data?: unknown, options?: PublishOptions): Promise<Delivery> {
-    return this.#outgoing((loop) => loop.enqueue(topic, ...content(data, options)));
+  enqueue(topic: string, data?: unknown, options?: MqttPublishOptions): Promise<Delivery> {
+    return this.#outgoing(options?.codec, (loop, codec) => loop.enqueue(topic, ...content(data, options, codec)));
   }
 
   /**
@@ -129,6 +133,8 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
   ): Promise<TResult> {
     assertRequestOptions(options);
     if (!this.#connection.isStarted) await this.connect();
+    const loading = this.#codec(options.codec).load?.();
+    if (loading !== undefined) await loading;
     return new Promise<TResult>((resolve, reject) => {
       let last: unknown;
       this.#send(this.#packet(pattern, data), options, ({ err, response, isDisposed }) => {
@@ -169,8 +175,10 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
 
   protected dispatchEvent<T = unknown>(packet: ReadPacket): Promise<T> {
     const { data, options } = unwrapRecord(packet.data);
-    const payload = asBytes(data) ?? toJson({ ...packet, data });
-    return this.#connection.loop.publish(this.normalizePattern(packet.pattern), payload, options) as Promise<T>;
+    const { codec } = this.#connection.options.payload;
+    const payload = codec.hasEnvelope ? (asBytes(data) ?? toJson({ ...packet, data })) : codec.encode(data);
+    const topic = this.normalizePattern(packet.pattern);
+    return this.#connection.loop.publish(topic, payload, withContentType(options, codec)) as Promise<T>;
   }
 
   async #emit(pattern: unknown, data: unknown): Promise<unknown> {
@@ -190,22 +198,45 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
     return packet;
   }
 
-  #outgoing<T>(send: (loop: EventLoop) => Promise<T>): Promise<T> {
+  #outgoing<T>(
+    option: MqttPublishOptions['codec'],
+    send: (loop: EventLoop, codec: PayloadCodec) => Promise<T>,
+  ): Promise<T> {
+    const { loop, isStarted } = this.#connection;
     try {
-      if (this.#connection.isStarted) return send(this.#connection.loop);
+      const codec = this.#codec(option);
+      const loading = codec.load?.();
+      if (isStarted && loading === undefined) return send(loop, codec);
+      return Promise.all([loading, isStarted ? undefined : this.connect()]).then(() => send(loop, codec));
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.connect().then(() => send(this.#connection.loop));
+  }
+
+  #codec(option: MqttPublishOptions['codec']): PayloadCodec {
+    return option === undefined ? this.#connection.options.payload.codec : findCodec(option);
   }
 }
 
 function content(
   data: unknown,
   options: PublishOptions | undefined,
+  codec: PayloadCodec,
 ): [Uint8Array | string, PublishOptions | undefined] {
   const record = unwrapRecord(data);
-  return [encodePayload(record.data), record.options === undefined ? options : { ...record.options, ...options }];
+  const all = record.options === undefined ? options : { ...record.options, ...options };
+  return [codec.encode(record.data), withContentType(all, codec)];
+}
+
+function withContentType(
+  options: PublishOptions | undefined,
+  { contentType }: PayloadCodec,
+): PublishOptions | undefined {
+  if (contentType === undefined) return options;
+  return {
+    ...options,
+    properties: { ...options?.properties, contentType: options?.properties?.contentType ?? contentType },
+  };
 }
 
 function assertRequestOptions({ timeoutMs, signal, envelope }: MqttRequestOptions): void {

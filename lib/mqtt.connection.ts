@@ -6,6 +6,8 @@ import type { MqttModuleExtras, MqttModuleOptions } from './interfaces/module-op
 import { defaultName } from './mqtt.constants.js';
 import { logConnection, LogLimiter } from './mqtt.logging.js';
 import { createEventLoop, type NestOptions } from './mqtt.options.js';
+import type { PayloadCodec } from './serialization/codec.js';
+import { loadCodecs } from './serialization/codecs.js';
 
 const leastQueueDrainMs = 1_000;
 
@@ -37,6 +39,7 @@ export class MqttConnection {
   readonly options: NestOptions;
   readonly #logger = new Logger('MqttConnection');
   readonly #limiter = new LogLimiter();
+  readonly #codecs: Set<PayloadCodec>;
   #isDeliveryOpen: boolean;
   readonly #openers: (() => Promise<void>)[] = [];
   #started: Promise<void> | undefined;
@@ -59,6 +62,7 @@ export class MqttConnection {
     this.name = options.name ?? defaultName;
     this.loop = loop;
     this.options = nest;
+    this.#codecs = new Set([nest.payload.codec, ...(nest.contentTypeCodecs?.values() ?? [])]);
     this.#isDeliveryOpen = !opensLater;
     logConnection(loop, this.name);
   }
@@ -69,7 +73,7 @@ export class MqttConnection {
 
   /** The first connection, made once whoever asks; the reconnect policy decides how it ends. */
   start(): Promise<void> {
-    return (this.#started ??= this.loop.start().then(
+    return (this.#started ??= this.#start().then(
       () => {
         this.#isStarted = true;
       },
@@ -78,6 +82,22 @@ export class MqttConnection {
         throw error;
       },
     ));
+  }
+
+  /** Before anything is sent or received: what a codec lacks is told at the start of the application. */
+  async #start(): Promise<void> {
+    await this.loadCodecs();
+    await this.loop.start();
+  }
+
+  /** @throws MqttMissingPackageError */
+  async loadCodecs(): Promise<void> {
+    await loadCodecs(this.#codecs);
+  }
+
+  /** A codec that is needed from the start on. */
+  expectCodec(codec: PayloadCodec): void {
+    this.#codecs.add(codec);
   }
 
   /** The loop stays open until every user has called what this returns. */

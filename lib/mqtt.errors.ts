@@ -96,6 +96,43 @@ export class MqttHandlerTimeoutError extends MqttError {
   }
 }
 
+/** A payload is not what its codec reads. @publicApi */
+export class MqttDecodeError extends MqttError {
+  static {
+    brand(this, 'MqttDecodeError');
+  }
+  override readonly code = 'MQTT_UNDECODABLE';
+
+  /** @param cause - what the codec threw */
+  constructor(
+    /** The name of the codec, or the content type of one of your own. */
+    readonly codec: string,
+    readonly topic: string,
+    /** What the sender says about the payload. */
+    readonly contentType: string | undefined,
+    cause: unknown,
+  ) {
+    super(`the payload cannot be decoded by codec "${codec}": ${describeError(cause)}`, { cause });
+  }
+}
+
+/** An option needs a package that is not installed. @publicApi */
+export class MqttMissingPackageError extends MqttError {
+  static {
+    brand(this, 'MqttMissingPackageError');
+  }
+  override readonly code = 'MQTT_MISSING_PACKAGE';
+
+  constructor(
+    readonly packageName: string,
+    /** What asks for it. */
+    feature: string,
+    options?: ErrorOptions,
+  ) {
+    super(`${feature} needs the package ${packageName}: npm install ${packageName}`, options);
+  }
+}
+
 /** One line for people, whatever was thrown. @internal */
 export function describeError(error: unknown): string {
   if (typeof error === 'string') return error;

@@ -5,6 +5,8 @@ import type { QoS } from './eventloop/messages.js';
 import { OptionChecks } from './eventloop/option-checks.js';
 import { assertTopicName } from './eventloop/topics.js';
 import type { MqttModuleOptions, MqttReplyMode } from './interfaces/module-options.interface.js';
+import { readContentTypeCodecs, type CodecsByContentType } from './serialization/codecs.js';
+import { defaultPayload, readPayloadSettings, type PayloadSettings } from './serialization/payload-settings.js';
 import {
   defaultSettlement,
   isSettlementOption,
@@ -22,6 +24,9 @@ export interface NestOptions extends CheckedOptions {
   readonly isSessionResumed: boolean;
   /** What holds for handlers that do not say otherwise. */
   readonly settlement: SettlementSettings;
+  readonly payload: PayloadSettings;
+  /** The codecs that content types may select. */
+  readonly contentTypeCodecs: CodecsByContentType | undefined;
 }
 
 interface CheckedOptions {
@@ -34,6 +39,8 @@ interface CheckedOptions {
   readonly inboxPrefix: string;
   readonly drainTimeoutMs: number;
 }
+
+const payloadOptions: ReadonlySet<string> = new Set(['codec', 'onUndecodable', 'contentTypeCodecs']);
 
 const isQos = (value: unknown): boolean => value === 0 || value === 1 || value === 2;
 const isWhole = (least: number, most: number) => (value: unknown) =>
@@ -76,10 +83,12 @@ export function createEventLoop(options: MqttModuleOptions): { loop: EventLoop; 
   const loopOptions: Record<string, unknown> = {};
   const nest: Record<string, unknown> = { ...defaults };
   const settlement: Record<string, unknown> = {};
+  const payload: Record<string, unknown> = {};
   const issues: OptionIssue[] = [];
   for (const [option, value] of Object.entries(options)) {
     if (option === 'name') continue;
     if (isSettlementOption(option)) settlement[option] = value;
+    else if (payloadOptions.has(option)) payload[option] = value;
     else if (!Object.hasOwn(checks, option)) loopOptions[option] = value;
     else if (value !== undefined) {
       const [accepts, expected] = checks[option as keyof CheckedOptions];
@@ -88,9 +97,11 @@ export function createEventLoop(options: MqttModuleOptions): { loop: EventLoop; 
     }
   }
   const isSessionResumed = options.clean === false || (options.sessionExpirySeconds ?? 0) > 0;
-  const settlementChecks = new OptionChecks();
-  nest['settlement'] = readSettlement(settlement, defaultSettlement, isSessionResumed, settlementChecks);
-  issues.push(...settlementChecks.issues);
+  const optionChecks = new OptionChecks();
+  nest['settlement'] = readSettlement(settlement, defaultSettlement, isSessionResumed, optionChecks);
+  nest['payload'] = readPayloadSettings(payload, defaultPayload, optionChecks);
+  nest['contentTypeCodecs'] = readContentTypeCodecs(payload['contentTypeCodecs'], optionChecks);
+  issues.push(...optionChecks.issues);
   // The server settles each message itself when its handlers have: by returning, as this mode asks for.
   loopOptions['acknowledge'] = 'after-handler';
   loopOptions['receiveMaximum'] ??= backlogOf(nest['serverConcurrency'] as number | undefined);

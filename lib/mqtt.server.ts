@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { Server, type MessageHandler } from '@nestjs/microservices';
+import { Emitter } from './eventloop/emitter.js';
 import { MqttArgumentError } from './eventloop/errors.js';
 import type { EventLoop } from './eventloop/event-loop.js';
 import type { EventLoopStatus } from './eventloop/events.js';
@@ -7,7 +8,7 @@ import type { IncomingMessage } from './eventloop/messages.js';
 import type { MqttModuleExtras, MqttModuleOptions } from './interfaces/module-options.interface.js';
 import { MqttConnection } from './mqtt.connection.js';
 import { bootstrapReminderMs, getMqttTransportId } from './mqtt.constants.js';
-import { describeError } from './mqtt.errors.js';
+import { describeError, type MqttDecodeError } from './mqtt.errors.js';
 import { forwardStatus, type MqttConnectionEvents } from './mqtt.status.js';
 import { HandlerSubscriptions } from './routing/handler-subscriptions.js';
 import {
@@ -25,8 +26,21 @@ import type { ProcessingHooks } from './settlement/run-environment.js';
 /** @publicApi */
 export type MqttServerOptions = MqttModuleOptions & Pick<MqttModuleExtras, 'name'>;
 
-/** The events of `MqttServer.on`: those of the event loop, and messages that no handler matched. @publicApi */
-export type MqttServerEvents = MqttConnectionEvents & { unmatched: (message: IncomingMessage) => void };
+type MessageEvents = {
+  /** No handler matched the message. */
+  unmatched: (message: IncomingMessage) => void;
+  /** A codec of its handlers could not decode the message. */
+  undecodable: (event: MqttUndecodableEvent) => void;
+};
+
+/** @publicApi */
+export interface MqttUndecodableEvent {
+  readonly message: IncomingMessage;
+  readonly error: MqttDecodeError;
+}
+
+/** The events of `MqttServer.on`: those of the event loop, and messages that no handler was given. @publicApi */
+export type MqttServerEvents = MqttConnectionEvents & MessageEvents;
 
 /** Gauges and counters of a server. @publicApi */
 export interface MqttServerStats extends MqttSettlementStats {
@@ -53,7 +67,7 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
   readonly #subscriptions: HandlerSubscriptions;
   readonly #runtime: HandlerRuntime;
   readonly #plainStartHook = this.onProcessingStartHook;
-  readonly #unmatchedListeners = new Set<(message: IncomingMessage) => void>();
+  readonly #events = new Emitter<{ [Event in keyof MessageEvents]: Parameters<MessageEvents[Event]>[0] }>();
   #release: (() => Promise<void>) | undefined;
   #listening: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -76,7 +90,8 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
       normalizePattern: (pattern) => this.normalizePattern(pattern),
       isPaused: () => this.#connection.isIntakePaused,
       processingHooks: () => (this.#hasHooks() ? this.#withHooks : undefined),
-      unmatched: (message) => this.#unmatchedListeners.forEach((listener) => listener(message)),
+      unmatched: (message) => this.#events.emit('unmatched', message),
+      undecodable: (message, error) => this.#events.emit('undecodable', { message, error }),
     });
     forwardStatus(loop, this._status$);
   }
@@ -112,11 +127,13 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     const handler = registerHandler(route, callback, isEventHandler, extras, this.#router.handlers.length, {
       qos: options.subscribeQos,
       settlement: options.settlement,
+      payload: options.payload,
       isSessionResumed: options.isSessionResumed,
     });
     callback.isEventHandler = isEventHandler;
     callback.extras = extras;
     this.#router.add(handler);
+    this.#connection.expectCodec(handler.codec);
     this.#connection.expectConsumer();
     // For tools that list handlers; ours are in the router, where one pattern may have several.
     if (!this.messageHandlers.has(route)) this.messageHandlers.set(route, callback);
@@ -132,10 +149,9 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     Event extends keyof MqttServerEvents = keyof MqttServerEvents,
     Callback extends MqttServerEvents[Event] = MqttServerEvents[Event],
   >(event: Event, callback: Callback): () => void {
-    if (event !== 'unmatched') return this.#connection.loop.on(event, callback as never);
-    const listener = callback as MqttServerEvents['unmatched'];
-    this.#unmatchedListeners.add(listener);
-    return () => void this.#unmatchedListeners.delete(listener);
+    return event === 'unmatched' || event === 'undecodable'
+      ? this.#events.on(event, callback as never)
+      : this.#connection.loop.on(event, callback as never);
   }
 
   /** The event loop. */
@@ -159,6 +175,7 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
 
   async #listen(): Promise<void> {
     this.#release ??= this.#connection.claim();
+    await this.#connection.loadCodecs();
     await this.#connection.start();
     if (!this.#connection.isDeliveryOpen) this.#remindOfBootstrap();
     await this.#connection.whenDeliveryOpens(() => this.#open());

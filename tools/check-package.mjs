@@ -34,7 +34,13 @@ const smokeTests = (names) => ({
     }
     // This optional peer is not installed here.
     const { EventLoop } = await import('${manifest.name}/eventloop');
-    assert.throws(() => new EventLoop({ url: 'ws://broker' }), /npm install ws/);`,
+    assert.throws(() => new EventLoop({ url: 'ws://broker' }), /npm install ws/);
+    const { MqttServer } = await import('${manifest.name}');
+    for (const [codec, name] of [['cbor', 'cborg'], ['msgpack', '@msgpack/msgpack']]) {
+      const error = await new Promise((listened) => new MqttServer({ codec }).listen(listened));
+      assert.equal(error?.code, 'MQTT_MISSING_PACKAGE');
+      assert.match(error.message, new RegExp('npm install ' + name));
+    }`,
   'smoke.cjs': `
     const { strict: assert } = require('node:assert');
     const required = ${JSON.stringify(names)}.map((name) => [name, require(name)]);

@@ -1,4 +1,11 @@
 import type { PublishOptions } from '../eventloop/messages.js';
+import type { MqttCodecOption } from './codec.interface.js';
+
+/** @publicApi */
+export interface MqttPublishOptions extends PublishOptions {
+  /** Default: the module's `codec`. On MQTT 5 its content type goes with the message, unless `properties` say another. */
+  readonly codec?: MqttCodecOption | undefined;
+}
 
 /** @publicApi */
 export interface MqttRequestOptions {
@@ -12,6 +19,9 @@ export interface MqttRequestOptions {
   /**
    * `nest` (default): data in the envelope of Nest's MQTT transport, which every Nest peer understands.
    * `none`: the bare data, for devices that answer to the MQTT 5 response topic; needs MQTT 5.
+   * Codecs other than `auto` and `json` have no envelope.
    */
   readonly envelope?: 'nest' | 'none' | undefined;
+  /** Of the request and of its replies. Default: the module's `codec`. */
+  readonly codec?: MqttCodecOption | undefined;
 }

@@ -1,4 +1,5 @@
 import type { SubscribeOptions } from '../eventloop/messages.js';
+import type { MqttPayloadOptions } from './codec.interface.js';
 import type { MqttSettlementOptions } from './settlement-options.interface.js';
 
 /**
@@ -10,7 +11,7 @@ import type { MqttSettlementOptions } from './settlement-options.interface.js';
  *
  * @publicApi
  */
-export interface MqttHandlerOptions extends SubscribeOptions, MqttSettlementOptions {
+export interface MqttHandlerOptions extends SubscribeOptions, MqttSettlementOptions, MqttPayloadOptions {
   /** The group of a shared subscription: the broker gives each message to one member. The same as `$share/group/…` in the pattern. */
   readonly share?: string | undefined;
 }

@@ -1,6 +1,7 @@
 import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } from '@nestjs/common';
 import type { QoS } from '../eventloop/messages.js';
 import type { EventLoopOptions } from '../eventloop/options.js';
+import type { MqttCodecOption, MqttPayloadOptions } from './codec.interface.js';
 import type { MqttSettlementOptions } from './settlement-options.interface.js';
 
 /**
@@ -19,11 +20,17 @@ export type MqttReplyMode = 'auto' | 'private' | 'builtin';
  * Options of the event loop, and those of the server and the client that share it.
  *
  * Settlement options (`acknowledge`, `concurrency`, `ordering`, `handlerTimeoutMs`, `retry`, `deadLetter`, `onFailure`) are the
- * defaults of the handlers.
+ * defaults of the handlers; so are `codec` and `onUndecodable`, and `codec` is that of the client too.
  *
  * @publicApi
  */
-export interface MqttModuleOptions extends Omit<EventLoopOptions, 'acknowledge'>, MqttSettlementOptions {
+export interface MqttModuleOptions
+  extends Omit<EventLoopOptions, 'acknowledge'>, MqttSettlementOptions, MqttPayloadOptions {
+  /**
+   * Codecs that a message's MQTT 5 content type may select instead of the handler's or the request's: the sender then has the
+   * choice, among these. Default: none.
+   */
+  readonly contentTypeCodecs?: readonly MqttCodecOption[] | undefined;
   /** The QoS of handlers' subscriptions: the most that messages are delivered with. Default 1. */
   readonly subscribeQos?: QoS | undefined;
   /**

@@ -2,6 +2,7 @@ import type { WritePacket } from '@nestjs/microservices';
 import { systemClock, type Clock, type Timer } from '../eventloop/clock.js';
 import { MqttTimeoutError, type MqttError } from '../eventloop/errors.js';
 import { MqttTooManyRequestsError } from '../mqtt.errors.js';
+import type { PayloadCodec } from '../serialization/codec.js';
 import { RequestIds } from './request-id.js';
 
 /** A request that waits for its reply. @internal */
@@ -10,6 +11,8 @@ export interface PendingRequest {
   readonly topic: string;
   /** 0 = no limit. */
   readonly timeoutMs: number;
+  /** Of its replies. */
+  readonly codec: PayloadCodec;
   readonly callback: (packet: WritePacket) => void;
   dueMs: number;
   /**
@@ -52,12 +55,13 @@ export class PendingRequests {
   }
 
   /** @throws MqttTooManyRequestsError */
-  open(topic: string, timeoutMs: number, callback: (packet: WritePacket) => void): PendingRequest {
+  open(topic: string, timeoutMs: number, codec: PayloadCodec, callback: (packet: WritePacket) => void): PendingRequest {
     if (this.#requests.size >= this.#limit) throw new MqttTooManyRequestsError(this.#limit);
     const request: PendingRequest = {
       id: this.#ids.next(),
       topic,
       timeoutMs,
+      codec,
       callback,
       dueMs: Infinity,
       state: 'preparing',
@@ -65,6 +69,11 @@ export class PendingRequests {
     this.#requests.set(request.id, request);
     this.#schedule(request);
     return request;
+  }
+
+  /** The codec of a request that still waits. */
+  codecOf(id: string): PayloadCodec | undefined {
+    return this.#requests.get(id)?.codec;
   }
 
   /** How long the request may still take; undefined = no limit. */

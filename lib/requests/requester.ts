@@ -5,7 +5,9 @@ import { assertTopicName } from '../eventloop/topics.js';
 import type { MqttRequestOptions } from '../interfaces/client-options.interface.js';
 import type { MqttConnection } from '../mqtt.connection.js';
 import { MqttNoResponderError } from '../mqtt.errors.js';
-import { asBytes, binaryContentType, encodePayload, toJson } from '../serialization/payload.js';
+import { autoCodec } from '../serialization/codec.js';
+import { findCodec } from '../serialization/codecs.js';
+import { asBytes, binaryContentType, toJson } from '../serialization/payload.js';
 import { unwrapRecord } from '../serialization/record.js';
 import { decodeReply } from '../serialization/reply.js';
 import { PendingRequests, timeoutError, type PendingRequest } from './pending-requests.js';
@@ -72,7 +74,8 @@ export class Requester {
     try {
       assertTopicName(topic, 'pattern');
       this.#receive();
-      request = this.#pending.open(topic, timeoutMs, (reply) => {
+      const codec = options.codec === undefined ? this.#connection.options.payload.codec : findCodec(options.codec);
+      request = this.#pending.open(topic, timeoutMs, codec, (reply) => {
         if (reply.isDisposed === true) stopListening?.();
         callback(reply);
       });
@@ -108,7 +111,9 @@ export class Requester {
   }
 
   #replied(message: IncomingMessage, responder: 'private' | 'builtin'): void {
-    const reply = decodeReply(message, fromCorrelationData(message.properties?.correlationData));
+    const id = fromCorrelationData(message.properties?.correlationData);
+    const codec = id === undefined ? undefined : this.#pending.codecOf(id);
+    const reply = decodeReply(message, id, codec, this.#connection.options.contentTypeCodecs);
     const request = reply && this.#pending.reply(reply.id, reply.packet);
     if (request === undefined) this.#strayReplies++;
     else this.#routes.learn(request.topic, responder);
@@ -139,21 +144,24 @@ export class Requester {
     const { requestQos, replyMode } = this.#connection.options;
     const version = this.#connection.loop.negotiated?.protocolVersion;
     const { data, options: own } = unwrapRecord(packet.data);
-    const bytes = asBytes(data);
-    const isBare = options.envelope === 'none' || bytes !== undefined;
+    const { codec } = request;
+    // Bytes need no JSON.
+    const isBinary = codec.hasEnvelope && asBytes(data) !== undefined;
+    const isBare = options.envelope === 'none' || isBinary || !codec.hasEnvelope;
     if (isBare && version === 4) {
       throw new MqttNotSupportedError(
-        'MQTT 5 response topics, which a request of bytes or without an envelope needs',
-        'use a broker with MQTT 5, or send text or an object in the default envelope',
+        'MQTT 5 response topics, which a request of bytes, without an envelope or in a codec that has none needs',
+        'use a broker with MQTT 5, or send text or an object in the default envelope and codec',
       );
     }
     const usesInbox = replyMode !== 'builtin' && !this.#routes.isInboxRefused;
+    const contentType = isBinary ? binaryContentType : codec.contentType;
     // MQTT 3.1.1 sends none: the envelope says it all.
     const properties: PublishProperties | undefined =
       version === 4
         ? undefined
         : {
-            ...(bytes === undefined ? {} : { contentType: binaryContentType }),
+            ...(contentType === undefined ? {} : { contentType }),
             ...(request.timeoutMs === 0 ? {} : { messageExpirySeconds: Math.ceil(request.timeoutMs / 1_000) }),
             ...own?.properties,
             ...options.properties,
@@ -167,7 +175,7 @@ export class Requester {
       ...(usesInbox && version !== 5 ? { replyTo: this.#routes.inbox } : {}),
     };
     return {
-      payload: isBare ? encodePayload(data) : toJson(envelope),
+      payload: isBare ? (isBinary ? autoCodec : codec).encode(data) : toJson(envelope),
       options: {
         qos: options.qos ?? own?.qos ?? requestQos,
         retain: own?.retain,

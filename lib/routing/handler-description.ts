@@ -17,6 +17,10 @@ export interface MqttHandlerDescription extends SubscribeOptions {
   readonly kind: 'event' | 'message';
   readonly qos: QoS;
   readonly share: string | undefined;
+  /** The name of the codec, or the content type of one of your own. */
+  readonly codec: string;
+  /** Undefined: none in particular. */
+  readonly contentType: string | undefined;
   readonly acknowledge: AcknowledgeMode;
   readonly concurrency: number | undefined;
   /** `key`: by a function. */
@@ -51,6 +55,7 @@ export function describeHandler({
   isEvent,
   subscribe,
   settlement,
+  codec,
 }: RegisteredHandler): MqttHandlerDescription {
   const { acknowledge, concurrency, ordering, handlerTimeoutMs, retry, deadLetter, onFailure } = settlement;
   return {
@@ -61,6 +66,8 @@ export function describeHandler({
     kind: kindOf(isEvent),
     ...subscribe,
     share: pattern.share,
+    codec: codec.name,
+    contentType: codec.contentType,
     acknowledge,
     concurrency,
     ordering: ordering === 'none' ? 'none' : ordering === orderByTopic ? 'topic' : 'key',

@@ -2,6 +2,7 @@ import type { MessageHandler } from '@nestjs/microservices';
 import { MqttOptionsError } from '../eventloop/errors.js';
 import type { QoS, SubscribeOptions } from '../eventloop/messages.js';
 import { OptionChecks } from '../eventloop/option-checks.js';
+import { readPayloadSettings, type PayloadSettings } from '../serialization/payload-settings.js';
 import { planSettlement, type SettlementPlan } from '../settlement/settlement-plan.js';
 import { readSettlement, type SettlementSettings } from '../settlement/settlement-settings.js';
 import { parsePattern, type TopicPattern } from './pattern.js';
@@ -10,6 +11,7 @@ import { parsePattern, type TopicPattern } from './pattern.js';
 export interface HandlerDefaults {
   readonly qos: QoS;
   readonly settlement: SettlementSettings;
+  readonly payload: PayloadSettings;
   /** Whether the broker keeps the session from one connection to the next. */
   readonly isSessionResumed: boolean;
 }
@@ -24,7 +26,7 @@ export interface HandlerCounters {
 }
 
 /** A registered handler with everything that was declared about it. @internal */
-export interface RegisteredHandler {
+export interface RegisteredHandler extends PayloadSettings {
   readonly pattern: TopicPattern;
   readonly callback: MessageHandler;
   readonly isEvent: boolean;
@@ -60,6 +62,7 @@ export function registerHandler(
   const retainAsPublished = read('retainAsPublished', [true, false]);
   const retainHandling = read<0 | 1 | 2>('retainHandling', [0, 1, 2]);
   const settings = readSettlement(extras, defaults.settlement, defaults.isSessionResumed, checks, label);
+  const payload = readPayloadSettings(extras, defaults.payload, checks, label);
   checks.finish();
 
   const pattern = parsePattern(declared, share);
@@ -80,5 +83,6 @@ export function registerHandler(
     subscribe: Object.freeze({ qos, noLocal, retainAsPublished, retainHandling }),
     settlement: planSettlement(settings),
     counters: { succeeded: 0, failed: 0, answeredErrors: 0, unfinished: 0, retried: 0 },
+    ...payload,
   });
 }

@@ -17,11 +17,25 @@ export function decodePayload(payload: Buffer, contentType?: string): unknown {
   const text = payload.toString('utf8');
   if (!mayBeJson(text)) return text;
   try {
-    const value: unknown = JSON.parse(text);
-    return mentionsProto(text) ? withoutProto(value) : value;
+    return parseJson(text);
   } catch {
     return text;
   }
+}
+
+/** As `JSON.parse`, without `"__proto__"` keys. @internal */
+export function parseJson(text: string): unknown {
+  const value: unknown = JSON.parse(text);
+  return mentionsProto(text) ? withoutProto(value) : value;
+}
+
+/**
+ * Drops `"__proto__"` keys from what was decoded from a payload in which strings stand as they are.
+ *
+ * @internal
+ */
+export function dropProto(value: unknown, payload: Buffer): unknown {
+  return payload.includes('__proto__') ? withoutProto(value) : value;
 }
 
 /**
@@ -95,7 +109,7 @@ function withoutProto(value: unknown): unknown {
   // Not recursive: a sender decides how deep this goes.
   const open = [value];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    if (typeof next !== 'object' || next === null) continue;
+    if (typeof next !== 'object' || next === null || ArrayBuffer.isView(next)) continue;
     if (Object.hasOwn(next, '__proto__')) delete (next as Record<string, unknown>)['__proto__'];
     for (const child of Object.values(next)) {
       if (typeof child === 'object' && child !== null) open.push(child);

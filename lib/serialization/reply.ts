@@ -1,8 +1,11 @@
 import type { WritePacket } from '@nestjs/microservices';
 import type { IncomingMessage, PublishOptions, PublishProperties } from '../eventloop/messages.js';
-import { readReplyEnvelope } from './envelope.js';
+import { readReplyEnvelope, type ReplyEnvelope } from './envelope.js';
 import type { ReplyTarget } from './incoming.js';
-import { asBytes, binaryContentType, decodePayload, encodePayload, toJson } from './payload.js';
+import { MqttDecodeError } from '../mqtt.errors.js';
+import { autoCodec, type PayloadCodec } from './codec.js';
+import { selectCodec, type CodecsByContentType } from './codecs.js';
+import { asBytes, binaryContentType, decodePayload, toJson } from './payload.js';
 import { unwrapRecord } from './record.js';
 
 /**
@@ -20,56 +23,93 @@ export interface EncodedReply {
 }
 
 /**
- * Writes a reply in the form that the requester understands. Bytes stay bytes where MQTT 5 properties can carry the
- * rest; to other requesters they go as `Buffer`'s JSON, as the built-in transport sends them.
+ * Writes a reply in the form that the requester understands: in the codec of the request. In JSON, bytes stay bytes where
+ * MQTT 5 properties can carry the rest; to other requesters they go as `Buffer`'s JSON, as the built-in transport sends them.
+ * Errors are JSON whatever the codec.
  *
  * @internal
  */
 export function encodeReply(target: ReplyTarget, packet: WritePacket): EncodedReply {
   const { data: response, options } = unwrapRecord(packet.response);
-  const binary = asBytes(response) !== undefined;
+  const isError = packet.err !== undefined;
+  const binary = target.codec.hasEnvelope && asBytes(response) !== undefined;
   const bare = target.id === undefined || (binary && target.correlationData !== undefined);
+  const codec = binary || isError ? autoCodec : target.codec;
   const payload = bare
-    ? encodePayload(packet.err === undefined ? response : errorValue(packet.err))
+    ? codec.encode(isError ? errorValue(packet.err) : response)
     : toJson(envelopeOf(packet, response, target.id), 'response');
+  const contentType = bare && binary && !isError ? binaryContentType : codec.contentType;
   return {
     payload,
     options: {
       qos: options?.qos ?? target.qos,
       retain: options?.retain ?? false,
-      properties: propertiesOf(target, options?.properties, bare && binary, bare ? statusOf(packet) : undefined),
+      properties: propertiesOf(target, options?.properties, contentType, bare ? statusOf(packet) : undefined),
     },
   };
+}
+
+/** The reply that a message on a reply topic is. @internal */
+export interface DecodedReply {
+  /** Of the request. */
+  readonly id: string;
+  readonly packet: WritePacket;
 }
 
 /**
  * What a message on a reply topic says.
  *
  * @param id - the id that its correlation data stands for
- * @returns the id of the request and the packet, or undefined if this is no reply
+ * @param codec - that of the request with this id
+ * @returns undefined if this is no reply
  * @internal
  */
 export function decodeReply(
   message: IncomingMessage,
   id: string | undefined,
-): { id: string; packet: WritePacket } | undefined {
-  const value = decodePayload(message.payload, message.properties?.contentType);
-  const envelope = readReplyEnvelope(value);
-  if (envelope !== undefined && (id === undefined || envelope.id === id)) {
-    if (typeof envelope.id !== 'string') return undefined;
-    const { err, response, isDisposed } = envelope;
-    return { id: envelope.id, packet: { err, response, isDisposed: isDisposed === true || Boolean(err) } };
+  codec: PayloadCodec = autoCodec,
+  byContentType?: CodecsByContentType,
+): DecodedReply | undefined {
+  const { payload, properties } = message;
+  const contentType = properties?.contentType;
+  const status = properties?.userProperties?.[replyStatusProperty];
+  let value: unknown;
+  if (codec.hasEnvelope || status === 'error' || id === undefined) {
+    value = decodePayload(payload, contentType);
+    const envelope = readReplyEnvelope(value);
+    if (envelope !== undefined && (id === undefined || envelope.id === id)) return unwrapReply(envelope);
+    if (id === undefined) return undefined;
+    if (status === 'error') return { id, packet: { err: value, isDisposed: true } };
   }
-  if (id === undefined) return undefined;
-  switch (message.properties?.userProperties?.[replyStatusProperty]) {
-    case 'error':
-      return { id, packet: { err: value, isDisposed: true } };
-    case 'more':
-      return { id, packet: { response: value } };
-    case 'complete':
-      return { id, packet: { isDisposed: true } };
-    default:
-      return { id, packet: { response: value, isDisposed: true } };
+  if (status === 'complete') return { id, packet: { isDisposed: true } };
+  const isDecoded = codec === autoCodec && (contentType === undefined || byContentType === undefined);
+  const response = isDecoded ? value : decodeBare(message, contentType, codec, byContentType);
+  if (response instanceof MqttDecodeError) return { id, packet: { err: response, isDisposed: true } };
+  return { id, packet: status === 'more' ? { response } : { response, isDisposed: true } };
+}
+
+function unwrapReply({ id, err, response, isDisposed }: ReplyEnvelope): DecodedReply | undefined {
+  if (typeof id !== 'string') return undefined;
+  return { id, packet: { err, response, isDisposed: isDisposed === true || Boolean(err) } };
+}
+
+/** @returns the error if it cannot be decoded */
+function decodeBare(
+  { topic, payload }: IncomingMessage,
+  contentType: string | undefined,
+  requestCodec: PayloadCodec,
+  byContentType: CodecsByContentType | undefined,
+): unknown {
+  let codec = requestCodec;
+  if (contentType !== undefined) {
+    const selected = byContentType && selectCodec(byContentType, contentType);
+    // Bytes, whatever was asked in JSON.
+    codec = selected ?? (contentType === binaryContentType && codec.hasEnvelope ? autoCodec : codec);
+  }
+  try {
+    return codec.decode(payload, contentType);
+  } catch (cause) {
+    return new MqttDecodeError(codec.name, topic, contentType, cause);
   }
 }
 
@@ -93,12 +133,12 @@ function statusOf(packet: WritePacket): string | undefined {
 function propertiesOf(
   target: ReplyTarget,
   own: PublishProperties | undefined,
-  binary: boolean,
+  contentType: string | undefined,
   status: string | undefined,
 ): PublishProperties | undefined {
   if (!target.hasProperties) return own;
   return {
-    ...(binary ? { contentType: binaryContentType } : {}),
+    ...(contentType === undefined ? {} : { contentType }),
     ...own,
     correlationData: target.correlationData,
     ...(status === undefined ? {} : { userProperties: { ...own?.userProperties, [replyStatusProperty]: status } }),

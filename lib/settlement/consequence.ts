@@ -1,6 +1,6 @@
 import { hex } from '../eventloop/errors.js';
 import type { IncomingMessage } from '../eventloop/messages.js';
-import type { FailureAction } from './settlement-settings.js';
+import type { FailureAction, RetrySettings } from './settlement-settings.js';
 
 const cure = 'retry and deadLetter would keep such messages';
 
@@ -28,4 +28,10 @@ export function describeConsequence(
         ? `it is acknowledged, for MQTT 3.1.1 cannot refuse: ${cure}`
         : `it is refused (${hex(onFailure.reasonCode)}): ${cure}`;
   }
+}
+
+/** Nothing for the only attempt. @internal */
+export function describeAttempt(attempt: number, retry: RetrySettings | undefined): string {
+  if (retry === undefined) return attempt === 1 ? '' : ` (attempt ${attempt})`;
+  return ` (attempt ${attempt} of ${retry.attempts})`;
 }

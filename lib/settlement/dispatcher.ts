@@ -2,9 +2,12 @@ import type { LoggerService } from '@nestjs/common';
 import { LinkedList } from '../eventloop/admission/linked-list.js';
 import type { IncomingMessage } from '../eventloop/messages.js';
 import type { LogLimiter } from '../mqtt.logging.js';
+import type { MqttDecodeError } from '../mqtt.errors.js';
+import type { RegisteredHandler } from '../routing/handler.js';
 import type { Router } from '../routing/router.js';
 import { noMessageHandler } from '../serialization/envelope.js';
-import { readCall } from '../serialization/incoming.js';
+import { autoCodec, type PayloadCodec } from '../serialization/codec.js';
+import type { IncomingCall, ReplyTarget } from '../serialization/incoming.js';
 import { HandlerRun } from './handler-run.js';
 import { MessageSettlement } from './message-settlement.js';
 import type { RunEnvironment } from './run-environment.js';
@@ -14,6 +17,7 @@ export interface DispatcherHost extends Omit<RunEnvironment, 'runEnded' | 'drain
   readonly logger: LoggerService;
   readonly limiter: LogLimiter;
   unmatched(message: IncomingMessage): void;
+  undecodable(message: IncomingMessage, error: MqttDecodeError): void;
 }
 
 /**
@@ -52,11 +56,13 @@ export class Dispatcher {
   dispatch(message: IncomingMessage, isReply: boolean): unknown {
     const matching = this.#router.match(message.topic, message.properties?.subscriptionIdentifiers);
     if (matching.length === 0) return isReply ? undefined : this.#nobody(message);
-    const call = readCall(message, this.#host.normalizePattern);
-    const responder = call.reply === undefined ? undefined : this.#router.responder(matching);
-    if (call.reply !== undefined && responder === undefined) this.#nobodyAnswers(message);
+    const call = this.#read(message, matching[0]!.codec);
+    const others = haveOneCodec(matching) ? undefined : this.#readEach(message, matching, call);
+    const asked = others === undefined ? call.reply : firstReply(others.values());
+    const responder = asked === undefined ? undefined : this.#router.responder(matching);
+    if (asked !== undefined && responder === undefined) this.#nobodyAnswers(message);
 
-    const handlers = call.reply === undefined ? this.#router.eventHandlers(matching) : matching;
+    const handlers = asked === undefined ? this.#router.eventHandlers(matching) : matching;
     if (handlers.length === 0) return undefined;
     let deciders = 0;
     for (const handler of handlers) if (handler.settlement.hasSay) deciders++;
@@ -64,8 +70,9 @@ export class Dispatcher {
     this.#open.push(settlement);
     this.#running += handlers.length;
     for (const handler of handlers) {
-      const reply = handler === responder ? call.reply : undefined;
-      new HandlerRun(this.#environment, settlement, handler, call, reply).begin();
+      const own = others?.get(handler.codec) ?? call;
+      const reply = handler === responder ? (own.reply ?? asked) : undefined;
+      new HandlerRun(this.#environment, settlement, handler, own, reply).begin();
     }
     return settlement.settled;
   }
@@ -97,6 +104,23 @@ export class Dispatcher {
     if (this.#open.size === 0) this.#idle?.();
   };
 
+  #read(message: IncomingMessage, codec: PayloadCodec): IncomingCall {
+    const call = this.#host.calls.read(message, codec);
+    if (call.undecodable !== undefined) this.#host.undecodable(message, call.undecodable);
+    return call;
+  }
+
+  /** Handlers with the same codec share what it decodes. */
+  #readEach(
+    message: IncomingMessage,
+    handlers: readonly RegisteredHandler[],
+    first: IncomingCall,
+  ): ReadonlyMap<PayloadCodec, IncomingCall> {
+    const calls = new Map([[handlers[0]!.codec, first]]);
+    for (const { codec } of handlers) if (!calls.has(codec)) calls.set(codec, this.#read(message, codec));
+    return calls;
+  }
+
   #nobody(message: IncomingMessage): unknown {
     this.#unmatched++;
     this.#host.unmatched(message);
@@ -106,7 +130,7 @@ export class Dispatcher {
         `no handler matches "${message.topic}": the message is ignored; declare one, or remove the subscription that an earlier session has left${suffix}`,
       );
     }
-    const { reply } = readCall(message, this.#host.normalizePattern);
+    const { reply } = this.#host.calls.read(message, autoCodec);
     return reply && this.#host.replies.send(reply, { status: 'error', err: noMessageHandler });
   }
 
@@ -119,4 +143,16 @@ export class Dispatcher {
       );
     }
   }
+}
+
+function haveOneCodec(handlers: readonly RegisteredHandler[]): boolean {
+  if (handlers.length === 1) return true;
+  const codec = handlers[0]?.codec;
+  for (const handler of handlers) if (handler.codec !== codec) return false;
+  return true;
+}
+
+function firstReply(calls: Iterable<IncomingCall>): ReplyTarget | undefined {
+  for (const { reply } of calls) if (reply !== undefined) return reply;
+  return undefined;
 }

@@ -1,23 +1,22 @@
-import { MqttArgumentError, MqttClosedError, MqttStateError } from '../eventloop/errors.js';
+import { MqttClosedError, MqttStateError } from '../eventloop/errors.js';
 import type { IncomingMessage } from '../eventloop/messages.js';
+import type { MqttDecodeError } from '../mqtt.errors.js';
 import type { RegisteredHandler } from '../routing/handler.js';
-import { readCall, type IncomingCall, type ReplyTarget } from '../serialization/incoming.js';
+import type { IncomingCall, ReplyTarget } from '../serialization/incoming.js';
 import type { Alarm } from './alarms.js';
 import type { Waiter } from './concurrency-gate.js';
-import { describeConsequence } from './consequence.js';
+import { describeAttempt, describeConsequence } from './consequence.js';
 import { HandlerCall, type CallOwner } from './handler-call.js';
-import type { Lane, LaneMember } from './key-lanes.js';
+import { readKey, type Lane, type LaneMember } from './key-lanes.js';
 import type { Decision, Failure, MessageSettlement } from './message-settlement.js';
-import { retryDelayMs } from './retry-delay.js';
+import { retryDelayMs, usualDelays } from './retry-delay.js';
 import type { RunEnvironment } from './run-environment.js';
-import type { RetrySettings } from './settlement-settings.js';
+import type { DeadLetterSettings } from './settlement-settings.js';
 import { shortened } from './shortened.js';
+import { planUndecodable, toRequester, type FailurePlan } from './undecodable.js';
 
 const Stage = { Lane: 0, HandlerGate: 1, ServerGate: 2, Call: 3, Called: 4, RetryWait: 5, BurialWait: 6 } as const;
 type Stage = (typeof Stage)[keyof typeof Stage];
-
-/** Delays of `context.retry()` without options of its own, and of dead letters that cannot be published. */
-const usualDelays: RetrySettings = { attempts: 0, minDelayMs: 1_000, maxDelayMs: 60_000, factor: 2, jitter: 'full' };
 
 /**
  * One handler and one message: waits for its turn (in the lane of its key, at the limits of the handler and of the server),
@@ -45,6 +44,7 @@ export class HandlerRun implements Waiter, LaneMember, Alarm, CallOwner {
   #hasWaited = false;
   #isDecided: boolean;
   #failure: Failure | undefined = undefined;
+  #deadLetter: DeadLetterSettings | undefined = undefined;
   #burials = 0;
   #hasAnsweredError = false;
 
@@ -70,10 +70,9 @@ export class HandlerRun implements Waiter, LaneMember, Alarm, CallOwner {
   begin(): void {
     const { lanes, keyOf } = this.#handler.settlement;
     if (lanes !== undefined && keyOf !== undefined) {
-      let key: unknown;
+      let key: string;
       try {
-        key = keyOf(this.message);
-        if (typeof key !== 'string') throw new MqttArgumentError('key of ordering', key, 'a string');
+        key = readKey(keyOf, this.message);
       } catch (error) {
         return this.#giveUp(error);
       }
@@ -91,7 +90,7 @@ export class HandlerRun implements Waiter, LaneMember, Alarm, CallOwner {
   }
 
   ring(): void {
-    if (this.#stage === Stage.BurialWait) return this.#bury();
+    if (this.#stage === Stage.BurialWait) return this.#bury(this.#deadLetter!);
     this.#environment.report.counters.waitingRetries--;
     this.attempt++;
     this.#stage = Stage.HandlerGate;
@@ -177,8 +176,23 @@ export class HandlerRun implements Waiter, LaneMember, Alarm, CallOwner {
     }
     // Later, for those that wait behind it are left as well: not one inside the other.
     if (this.#mayNotBegin()) return queueMicrotask(() => this.#leave());
-    const call = this.#call ?? readCall(this.message, this.#environment.normalizePattern);
+    const call = this.#call ?? this.#environment.calls.read(this.message, this.#handler.codec);
+    const { undecodable } = call;
+    if (undecodable !== undefined) return queueMicrotask(() => this.#cannotDecode(undecodable));
     new HandlerCall(this, this.#environment, this.#handler, this.#reply).start(call);
+  }
+
+  /** There is nothing to give to the handler. */
+  #cannotDecode(error: MqttDecodeError): void {
+    this.release();
+    const { replies, report } = this.#environment;
+    if (this.#reply !== undefined) {
+      const told = replies.send(this.#reply, { err: toRequester(error), isDisposed: true });
+      return void told.then(() => this.#conclude(error, 0, 'the requester was told'));
+    }
+    const plan = planUndecodable(this.#handler, this.message, error, report);
+    if (plan instanceof Promise) void plan.then((decided) => this.#giveUp(error, decided));
+    else this.#giveUp(error, plan);
   }
 
   /** Its turn came with the end of the application. What the broker does not have any more still runs. */
@@ -198,18 +212,15 @@ export class HandlerRun implements Waiter, LaneMember, Alarm, CallOwner {
   }
 
   /** There is no further attempt. */
-  #giveUp(error: unknown): void {
+  #giveUp(error: unknown, plan: FailurePlan = this.#handler.settlement): void {
     this.#failure = { error };
-    const { deadLetter, onFailure } = this.#handler.settlement;
+    const { deadLetter, onFailure } = plan;
     if (this.#settlement.isAbandoned) return this.#leave();
-    if (deadLetter !== undefined && !deadLetter.topic.covers(this.message.topic)) return this.#bury();
+    if (deadLetter !== undefined && !deadLetter.topic.covers(this.message.topic))
+      return this.#bury((this.#deadLetter = deadLetter));
     const { counters } = this.#environment.report;
-    const consequence = describeConsequence(
-      this.message,
-      this.#isDecided,
-      onFailure,
-      this.#environment.protocolVersion(),
-    );
+    const version = this.#environment.protocolVersion();
+    const consequence = describeConsequence(this.message, this.#isDecided, onFailure, version);
     if (this.message.qos === 0 || this.#isDecided || onFailure.action === 'acknowledge') {
       return this.#conclude(error, 0, consequence);
     }
@@ -223,19 +234,14 @@ export class HandlerRun implements Waiter, LaneMember, Alarm, CallOwner {
   }
 
   /** The message is acknowledged only when the broker has its dead letter. */
-  #bury(): void {
-    const { report, deadLetters, normalizePattern } = this.#environment;
-    const { pattern, settlement } = this.#handler;
-    const settings = settlement.deadLetter!;
-    const topic = settings.topic.of(this.message.topic);
+  #bury(settings: DeadLetterSettings): void {
+    const { report, deadLetters, calls } = this.#environment;
+    const { pattern, codec } = this.#handler;
+    const { message, attempt: attempts } = this;
+    const topic = settings.topic.of(message.topic);
     const error = this.#failure?.error;
-    const letter = {
-      message: this.message,
-      handler: pattern.declared,
-      error,
-      attempts: this.attempt,
-      metadata: readCall(this.message, normalizePattern).metadata,
-    };
+    const { metadata } = calls.read(message, codec);
+    const letter = { message, handler: pattern.declared, error, attempts, metadata };
     deadLetters.publish(settings, letter, this.#environment.protocolVersion()).then(
       () => {
         report.counters.deadLettered++;
@@ -257,12 +263,9 @@ export class HandlerRun implements Waiter, LaneMember, Alarm, CallOwner {
   }
 
   #conclude(error: unknown, decision: Decision, consequence: string): void {
-    const retry = this.#handler.settlement.retry;
-    const attempt =
-      retry === undefined && this.attempt === 1
-        ? ''
-        : ` (attempt ${this.attempt}${retry === undefined ? '' : ` of ${retry.attempts}`})`;
-    this.#environment.report.failed(this.#handler.pattern.declared, this.message, attempt, error, consequence);
+    const { pattern, settlement } = this.#handler;
+    const attempt = describeAttempt(this.attempt, settlement.retry);
+    this.#environment.report.failed(pattern.declared, this.message, attempt, error, consequence);
     this.#end(decision, { error });
   }
 

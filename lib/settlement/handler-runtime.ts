@@ -6,6 +6,8 @@ import { describeError } from '../mqtt.errors.js';
 import { LogLimiter } from '../mqtt.logging.js';
 import type { NestOptions } from '../mqtt.options.js';
 import type { Router } from '../routing/router.js';
+import type { NormalizePattern } from '../serialization/envelope.js';
+import { CallReader } from '../serialization/incoming.js';
 import { Alarms } from './alarms.js';
 import { ConcurrencyGate } from './concurrency-gate.js';
 import { DeadLetterPublisher } from './dead-letters.js';
@@ -17,14 +19,17 @@ import { ReplyPublisher } from './reply-publisher.js';
 /** What the runtime needs of its server. @internal */
 export type RuntimeHost = Pick<
   DispatcherHost,
-  'server' | 'normalizePattern' | 'isPaused' | 'processingHooks' | 'unmatched'
->;
+  'server' | 'isPaused' | 'processingHooks' | 'unmatched' | 'undecodable'
+> & { readonly normalizePattern: NormalizePattern };
 
 /** What of the event loop is needed. @internal */
 export type RuntimeLoop = Pick<EventLoop, 'publish' | 'enqueue' | 'negotiated' | 'reconnect' | 'on'>;
 
 /** @internal */
-export type RuntimeOptions = Pick<NestOptions, 'serverConcurrency' | 'drainTimeoutMs' | 'isSessionResumed'>;
+export type RuntimeOptions = Pick<
+  NestOptions,
+  'serverConcurrency' | 'drainTimeoutMs' | 'isSessionResumed' | 'contentTypeCodecs'
+>;
 
 /** What a test replaces. @internal */
 export interface RuntimeSeams {
@@ -61,7 +66,7 @@ export class HandlerRuntime {
     this.#clock = clock;
     this.#report = new OutcomeReport(logger, this.#limiter);
     const redelivery = (this.#redelivery = new Redelivery(loop, clock, logger));
-    const { serverConcurrency } = options;
+    const { serverConcurrency, contentTypeCodecs } = options;
     loop.on('connected', () => (this.#protocolVersion = loop.negotiated?.protocolVersion));
     this.#dispatcher = new Dispatcher(router, {
       ...host,
@@ -69,6 +74,7 @@ export class HandlerRuntime {
       limiter: this.#limiter,
       clock,
       random,
+      calls: new CallReader(host.normalizePattern, contentTypeCodecs),
       alarms: new Alarms(clock),
       replies: new ReplyPublisher(loop, ({ topic }, error) => this.#replyFailed(topic, error)),
       deadLetters: new DeadLetterPublisher(loop),

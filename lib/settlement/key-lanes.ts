@@ -1,3 +1,6 @@
+import { MqttArgumentError } from '../eventloop/errors.js';
+import type { IncomingMessage } from '../eventloop/messages.js';
+
 /** Lanes kept for reuse. */
 const mostSpareLanes = 1_024;
 
@@ -59,4 +62,16 @@ export class KeyLanes {
     lane.key = '';
     if (this.#spare.length < mostSpareLanes) this.#spare.push(lane);
   }
+}
+
+/**
+ * The key of a message, from the function that the `ordering` option gives.
+ *
+ * @throws anything
+ * @internal
+ */
+export function readKey(keyOf: (message: IncomingMessage) => unknown, message: IncomingMessage): string {
+  const key = keyOf(message);
+  if (typeof key !== 'string') throw new MqttArgumentError('key of ordering', key, 'a string');
+  return key;
 }

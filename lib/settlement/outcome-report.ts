@@ -1,6 +1,6 @@
 import type { LoggerService } from '@nestjs/common';
 import type { IncomingMessage } from '../eventloop/messages.js';
-import { describeError } from '../mqtt.errors.js';
+import { describeError, MqttDecodeError } from '../mqtt.errors.js';
 import type { LogLimiter } from '../mqtt.logging.js';
 import { shortened } from './shortened.js';
 
@@ -10,6 +10,8 @@ const mostLoggedCharacters = 300;
 export interface MqttSettlementStats {
   /** Handler runs that failed for good. Errors that were sent to a requester do not count. */
   readonly failed: number;
+  /** Messages that were not given to a handler, for they could not be decoded. Counted for each handler. */
+  readonly undecodable: number;
   /** Attempts that failed and were followed by another one. */
   readonly retried: number;
   /** Messages that a dead letter topic has taken. */
@@ -34,6 +36,7 @@ export interface MqttSettlementStats {
 export class OutcomeReport {
   readonly counters = {
     failed: 0,
+    undecodable: 0,
     retried: 0,
     deadLettered: 0,
     deadLetterFailures: 0,
@@ -54,12 +57,23 @@ export class OutcomeReport {
 
   /** @param consequence - what became of the message, and the cure */
   failed(pattern: string, message: IncomingMessage, attempt: string, error: unknown, consequence: string): void {
-    this.counters.failed++;
+    if (error instanceof MqttDecodeError) this.counters.undecodable++;
+    else this.counters.failed++;
     const suffix = this.#limiter.admit(pattern);
     if (suffix === undefined) return;
     const topic = shortened(message.topic, mostLoggedCharacters);
     const reason = shortened(describeError(error), mostLoggedCharacters);
     this.#logger.error(`handler of "${pattern}" failed on "${topic}"${attempt}: ${reason}; ${consequence}${suffix}`);
+  }
+
+  /** @param option - the function that failed; the failure policy decides instead */
+  hookFailed(option: string, pattern: string, error: unknown): void {
+    const suffix = this.#limiter.admit(option);
+    if (suffix === undefined) return;
+    const reason = shortened(describeError(error), mostLoggedCharacters);
+    this.#logger.error(
+      `${option} of the handler for "${pattern}" failed: ${reason}; the failure policy decides${suffix}`,
+    );
   }
 
   deadLetterFailed(topic: string, error: unknown, delayMs: number): void {

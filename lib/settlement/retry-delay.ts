@@ -1,5 +1,14 @@
 import type { RetrySettings } from './settlement-settings.js';
 
+/** Delays of `context.retry()` without options of its own, and of dead letters that cannot be published. @internal */
+export const usualDelays: RetrySettings = {
+  attempts: 0,
+  minDelayMs: 1_000,
+  maxDelayMs: 60_000,
+  factor: 2,
+  jitter: 'full',
+};
+
 /**
  * How long to wait before the next attempt.
  *

@@ -1,6 +1,6 @@
 import type { Clock } from '../eventloop/clock.js';
 import type { MqttContext } from '../mqtt.context.js';
-import type { NormalizePattern } from '../serialization/envelope.js';
+import type { CallReader } from '../serialization/incoming.js';
 import type { Alarms } from './alarms.js';
 import type { ConcurrencyGate } from './concurrency-gate.js';
 import type { DeadLetterPublisher } from './dead-letters.js';
@@ -24,7 +24,7 @@ export interface RunEnvironment {
   readonly report: OutcomeReport;
   /** The limit of the whole server. */
   readonly gate: ConcurrencyGate | undefined;
-  readonly normalizePattern: NormalizePattern;
+  readonly calls: CallReader;
   /** Of the connection, or of the last one; undefined before the first. */
   protocolVersion(): 4 | 5 | undefined;
   /** Undefined while nobody has set any. */

@@ -4,6 +4,7 @@ import type { Clock, Timer } from '../../../lib/eventloop/clock.js';
 import { MqttClosedError, MqttTimeoutError } from '../../../lib/eventloop/errors.js';
 import { MqttTooManyRequestsError } from '../../../lib/mqtt.errors.js';
 import { PendingRequests, type PendingRequest } from '../../../lib/requests/pending-requests.js';
+import { autoCodec } from '../../../lib/serialization/codec.js';
 
 /** Time that a test moves. */
 class TestClock implements Clock {
@@ -43,7 +44,7 @@ function setup(limit = 10) {
   const pending = new PendingRequests(limit, ({ topic }, timedOut) => settled.push([topic, timedOut]), clock);
   const packets: WritePacket[] = [];
   const open = (topic: string, timeoutMs = 100): PendingRequest => {
-    const request = pending.open(topic, timeoutMs, (packet) => packets.push(packet));
+    const request = pending.open(topic, timeoutMs, autoCodec, (packet) => packets.push(packet));
     request.state = 'waiting';
     return request;
   };

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { registerHandler, type HandlerDefaults } from '../../../lib/routing/handler.js';
+import { defaultPayload } from '../../../lib/serialization/payload-settings.js';
 import { defaultSettlement } from '../../../lib/settlement/settlement-settings.js';
 
 const defaults: HandlerDefaults = {
   qos: 1,
   settlement: { ...defaultSettlement, concurrency: 3 },
   isSessionResumed: true,
+  payload: defaultPayload,
 };
 const register = (extras: Record<string, unknown>, pattern = 'a/+x') =>
   registerHandler(pattern, async () => undefined, true, extras, 0, defaults);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { registerHandler } from '../../../lib/routing/handler.js';
 import { isMoreSpecific, Router } from '../../../lib/routing/router.js';
+import { defaultPayload } from '../../../lib/serialization/payload-settings.js';
 import { defaultSettlement } from '../../../lib/settlement/settlement-settings.js';
 
 type Declared = readonly [pattern: string, kind: 'event' | 'message'];
@@ -8,7 +9,12 @@ type Declared = readonly [pattern: string, kind: 'event' | 'message'];
 function routerOf(...declared: Declared[]): Router {
   const router = new Router();
   declared.forEach(([pattern, kind], index) => {
-    const defaults = { qos: 1, settlement: defaultSettlement, isSessionResumed: false } as const;
+    const defaults = {
+      qos: 1,
+      settlement: defaultSettlement,
+      isSessionResumed: false,
+      payload: defaultPayload,
+    } as const;
     router.add(registerHandler(pattern, async () => undefined, kind === 'event', {}, index, defaults));
   });
   return router;

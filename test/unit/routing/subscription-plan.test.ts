@@ -4,12 +4,18 @@ import { topicMatches } from '../../../lib/eventloop/topics.js';
 import { registerHandler, type RegisteredHandler } from '../../../lib/routing/handler.js';
 import { Router } from '../../../lib/routing/router.js';
 import { planSubscriptions } from '../../../lib/routing/subscription-plan.js';
+import { defaultPayload } from '../../../lib/serialization/payload-settings.js';
 import { defaultSettlement } from '../../../lib/settlement/settlement-settings.js';
 
 function handlers(...declared: (string | [pattern: string, extras: Record<string, unknown>])[]): RegisteredHandler[] {
   return declared.map((item, index) => {
     const [pattern, extras] = typeof item === 'string' ? [item, {}] : item;
-    const defaults = { qos: 1, settlement: defaultSettlement, isSessionResumed: false } as const;
+    const defaults = {
+      qos: 1,
+      settlement: defaultSettlement,
+      isSessionResumed: false,
+      payload: defaultPayload,
+    } as const;
     return registerHandler(pattern, async () => undefined, true, extras, index, defaults);
   });
 }

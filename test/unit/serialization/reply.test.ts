@@ -1,16 +1,25 @@
 import { MqttRecordBuilder } from '@nestjs/microservices';
 import { describe, expect, it } from 'vitest';
 import type { IncomingMessage, PublishProperties } from '../../../lib/eventloop/messages.js';
-import { readCall, type ReplyTarget } from '../../../lib/serialization/incoming.js';
+import { autoCodec } from '../../../lib/serialization/codec.js';
+import { CallReader, type ReplyTarget } from '../../../lib/serialization/incoming.js';
 import { decodeReply, encodeReply } from '../../../lib/serialization/reply.js';
 
-const builtin: ReplyTarget = { topic: 't/reply', correlationData: undefined, id: 'x', qos: 0, hasProperties: false };
+const builtin: ReplyTarget = {
+  topic: 't/reply',
+  correlationData: undefined,
+  id: 'x',
+  qos: 0,
+  hasProperties: false,
+  codec: autoCodec,
+};
 const ours: ReplyTarget = {
   topic: 'inbox',
   correlationData: Buffer.alloc(16, 1),
   id: 'x',
   qos: 1,
   hasProperties: true,
+  codec: autoCodec,
 };
 const device: ReplyTarget = { ...ours, id: undefined };
 
@@ -113,7 +122,10 @@ describe('a reply', () => {
 
 describe('a message is', () => {
   const call = (payload: string, properties?: PublishProperties) =>
-    readCall(message(payload, properties), (pattern: object) => JSON.stringify(pattern));
+    new CallReader((pattern: object) => JSON.stringify(pattern), undefined).read(
+      message(payload, properties),
+      autoCodec,
+    );
 
   it('an event when nobody waits for a reply', () => {
     expect(call('{"a":1}')).toEqual({ data: { a: 1 }, metadata: undefined, reply: undefined });
@@ -127,6 +139,7 @@ describe('a message is', () => {
       id: 'x',
       qos: 1,
       hasProperties: false,
+      codec: autoCodec,
     });
     expect(call('{"pattern":"t","data":1,"id":"x","replyTo":"inbox"}').reply).toMatchObject({
       topic: 'inbox',

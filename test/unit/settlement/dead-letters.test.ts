@@ -57,7 +57,7 @@ describe('a dead letter', () => {
       loop: { protocolVersion: 4 },
     });
 
-    await at.deliver(1, payload as never);
+    await at.deliver(1, payload);
     const letter = await at.connection.next('publish');
 
     expect(letter).toMatchObject({ topic: 'dead', qos: 2, retain: true });

@@ -2,10 +2,18 @@ import { from, NEVER, Observable, of, range } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import { MqttClosedError, MqttPacketTooLargeError } from '../../../lib/eventloop/errors.js';
 import type { Delivery } from '../../../lib/eventloop/messages.js';
+import { autoCodec } from '../../../lib/serialization/codec.js';
 import type { ReplyTarget } from '../../../lib/serialization/incoming.js';
 import { ReplyPublisher } from '../../../lib/settlement/reply-publisher.js';
 
-const target: ReplyTarget = { topic: 't/reply', correlationData: undefined, id: 'x', qos: 0, hasProperties: false };
+const target: ReplyTarget = {
+  topic: 't/reply',
+  correlationData: undefined,
+  id: 'x',
+  qos: 0,
+  hasProperties: false,
+  codec: autoCodec,
+};
 
 /** Stands in for the event loop: takes messages, or refuses them as it is told. */
 function setup(refuse: (payload: string) => Error | undefined = () => undefined, refuseLater = refuse) {

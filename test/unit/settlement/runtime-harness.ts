@@ -1,10 +1,12 @@
 import type { LoggerService } from '@nestjs/common';
-import type { MqttContext } from 'nestjs-rumqtt';
+import type { MqttContext, MqttDecodeError } from 'nestjs-rumqtt';
 import { OptionChecks } from '../../../lib/eventloop/option-checks.js';
 import type { EventLoopOptions } from '../../../lib/eventloop/options.js';
 import { registerHandler } from '../../../lib/routing/handler.js';
 import { Router } from '../../../lib/routing/router.js';
 import { HandlerRuntime } from '../../../lib/settlement/handler-runtime.js';
+import type { CodecsByContentType } from '../../../lib/serialization/codecs.js';
+import { defaultPayload } from '../../../lib/serialization/payload-settings.js';
 import { defaultSettlement, readSettlement } from '../../../lib/settlement/settlement-settings.js';
 import { onTestFinished } from 'vitest';
 import { scriptedLoop, type ScriptedLoop } from '../../fixtures/scripted-loop.js';
@@ -25,17 +27,20 @@ interface Setup {
   readonly serverConcurrency?: number;
   readonly drainTimeoutMs?: number;
   readonly random?: () => number;
+  readonly contentTypeCodecs?: CodecsByContentType;
 }
 
 /** What runs handlers, on virtual time, on a real event loop that is connected to a scripted broker. */
 export interface RuntimeHarness extends ScriptedLoop {
   readonly runtime: HandlerRuntime;
   readonly log: { readonly level: string; readonly text: string }[];
+  /** What the server's event tells. */
+  readonly undecodable: { readonly topic: string; readonly error: MqttDecodeError }[];
   readonly connection: ScriptedConnection;
   /** As the application does when it shuts down. */
   pause(): void;
   /** Sends a QoS 1 message and lets things settle. */
-  deliver(messageId: number, payload?: string, fields?: Record<string, unknown>): Promise<void>;
+  deliver(messageId: number, payload?: string | Buffer, fields?: Record<string, unknown>): Promise<void>;
   /** The loss of the connection, and the next one. */
   connectAgain(connack?: ConnackOptions): Promise<ScriptedConnection>;
 }
@@ -59,7 +64,7 @@ export async function runtimeWith(declared: readonly Declared[], setup: Setup = 
   declared.forEach(({ pattern = 't/#', isRequest = false, options = {}, handle }, index) => {
     // As Nest calls handlers: whatever they do, a promise.
     const callback = async (data: unknown, context: unknown): Promise<unknown> => handle(data, context as MqttContext);
-    const defaults = { qos: 1, settlement, isSessionResumed: true } as const;
+    const defaults = { qos: 1, settlement, isSessionResumed: true, payload: defaultPayload } as const;
     router.add(registerHandler(pattern, callback, !isRequest, options, index, defaults));
   });
   const log: RuntimeHarness['log'] = [];
@@ -68,6 +73,7 @@ export async function runtimeWith(declared: readonly Declared[], setup: Setup = 
     (text: unknown): void =>
       void log.push({ level, text: String(text) });
   const logger: LoggerService = { log: write('log'), warn: write('warn'), error: write('error') };
+  const undecodable: RuntimeHarness['undecodable'] = [];
   let isPaused = false;
   const runtime = new HandlerRuntime(
     it.loop,
@@ -76,6 +82,7 @@ export async function runtimeWith(declared: readonly Declared[], setup: Setup = 
       serverConcurrency: setup.serverConcurrency,
       drainTimeoutMs: setup.drainTimeoutMs ?? 1_000,
       isSessionResumed: true,
+      contentTypeCodecs: setup.contentTypeCodecs,
     },
     logger,
     {
@@ -84,6 +91,7 @@ export async function runtimeWith(declared: readonly Declared[], setup: Setup = 
       isPaused: () => isPaused,
       processingHooks: () => undefined,
       unmatched: () => undefined,
+      undecodable: (message, error) => void undecodable.push({ topic: message.topic, error }),
     },
     { clock: it.clock, random },
   );
@@ -99,9 +107,10 @@ export async function runtimeWith(declared: readonly Declared[], setup: Setup = 
     ...it,
     runtime,
     log,
+    undecodable,
     connection,
     pause: () => void (isPaused = true),
-    async deliver(messageId, payload = String(messageId), fields = {}) {
+    async deliver(messageId, payload: string | Buffer = String(messageId), fields = {}) {
       connection.publish({ topic: 't/a', payload, qos: 1, messageId, ...fields });
       await it.clock.settle();
     },

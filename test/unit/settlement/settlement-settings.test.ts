@@ -7,10 +7,11 @@ import {
 } from 'nestjs-rumqtt';
 import { describe, expect, it } from 'vitest';
 import { registerHandler } from '../../../lib/routing/handler.js';
+import { defaultPayload } from '../../../lib/serialization/payload-settings.js';
 import { defaultSettlement, type SettlementSettings } from '../../../lib/settlement/settlement-settings.js';
 
 function settle(extras: object, settlement: SettlementSettings = defaultSettlement, isSessionResumed = true) {
-  const defaults = { qos: 1, settlement, isSessionResumed } as const;
+  const defaults = { qos: 1, settlement, isSessionResumed, payload: defaultPayload } as const;
   return registerHandler('a/+x', async () => undefined, true, { ...extras }, 0, defaults).settlement;
 }
 
