@@ -6,6 +6,7 @@ import type { MqttModuleExtras, MqttModuleOptions } from './interfaces/module-op
 import { defaultName } from './mqtt.constants.js';
 import { logConnection, LogLimiter } from './mqtt.logging.js';
 import { createEventLoop, type NestOptions } from './mqtt.options.js';
+import { Presence } from './presence/presence.js';
 import type { PayloadCodec } from './serialization/codec.js';
 import { loadCodecs } from './serialization/codecs.js';
 
@@ -40,6 +41,7 @@ export class MqttConnection {
   readonly #logger = new Logger('MqttConnection');
   readonly #limiter = new LogLimiter();
   readonly #codecs: Set<PayloadCodec>;
+  readonly #presence: Presence | undefined;
   #isDeliveryOpen: boolean;
   readonly #openers: (() => Promise<void>)[] = [];
   #started: Promise<void> | undefined;
@@ -65,6 +67,7 @@ export class MqttConnection {
     this.#codecs = new Set([nest.payload.codec, ...(nest.contentTypeCodecs?.values() ?? [])]);
     this.#isDeliveryOpen = !opensLater;
     logConnection(loop, this.name);
+    if (nest.presence !== undefined) this.#presence = new Presence(nest.presence, loop, this.#logger);
   }
 
   get isStarted(): boolean {
@@ -183,6 +186,7 @@ export class MqttConnection {
     const usedMs = performance.now() - (this.#drainsSinceMs ?? performance.now());
     // Handlers that do not end must not take the time of what is queued, the replies of the others among it.
     const leastMs = Math.min(drainTimeoutMs, leastQueueDrainMs);
+    this.#presence?.leave();
     const { drained } = await this.loop.shutdown({ drainTimeoutMs: Math.max(leastMs, drainTimeoutMs - usedMs) });
     if (!drained) {
       this.#logger.warn(

@@ -5,6 +5,7 @@ import type { QoS } from './eventloop/messages.js';
 import { OptionChecks } from './eventloop/option-checks.js';
 import { assertTopicName } from './eventloop/topics.js';
 import type { MqttModuleOptions, MqttReplyMode } from './interfaces/module-options.interface.js';
+import { readPresence, renameWillIssue, type PresenceSettings } from './presence/presence-settings.js';
 import { readContentTypeCodecs, type CodecsByContentType } from './serialization/codecs.js';
 import { defaultPayload, readPayloadSettings, type PayloadSettings } from './serialization/payload-settings.js';
 import {
@@ -25,6 +26,7 @@ export interface NestOptions extends CheckedOptions {
   /** What holds for handlers that do not say otherwise. */
   readonly settlement: SettlementSettings;
   readonly payload: PayloadSettings;
+  readonly presence: PresenceSettings | undefined;
   /** The codecs that content types may select. */
   readonly contentTypeCodecs: CodecsByContentType | undefined;
 }
@@ -86,7 +88,7 @@ export function createEventLoop(options: MqttModuleOptions): { loop: EventLoop; 
   const payload: Record<string, unknown> = {};
   const issues: OptionIssue[] = [];
   for (const [option, value] of Object.entries(options)) {
-    if (option === 'name') continue;
+    if (option === 'name' || option === 'presence') continue;
     if (isSettlementOption(option)) settlement[option] = value;
     else if (payloadOptions.has(option)) payload[option] = value;
     else if (!Object.hasOwn(checks, option)) loopOptions[option] = value;
@@ -101,10 +103,13 @@ export function createEventLoop(options: MqttModuleOptions): { loop: EventLoop; 
   nest['settlement'] = readSettlement(settlement, defaultSettlement, isSessionResumed, optionChecks);
   nest['payload'] = readPayloadSettings(payload, defaultPayload, optionChecks);
   nest['contentTypeCodecs'] = readContentTypeCodecs(payload['contentTypeCodecs'], optionChecks);
+  const presence = readPresence(options.presence, options.will, optionChecks);
+  nest['presence'] = presence;
   issues.push(...optionChecks.issues);
   // The server settles each message itself when its handlers have: by returning, as this mode asks for.
   loopOptions['acknowledge'] = 'after-handler';
   loopOptions['receiveMaximum'] ??= backlogOf(nest['serverConcurrency'] as number | undefined);
+  if (presence !== undefined) loopOptions['will'] = presence.will;
   try {
     const loop = new EventLoop(loopOptions);
     if (issues.length === 0) {
@@ -115,7 +120,7 @@ export function createEventLoop(options: MqttModuleOptions): { loop: EventLoop; 
     }
   } catch (error) {
     if (!(error instanceof MqttOptionsError)) throw error;
-    issues.push(...error.issues);
+    issues.push(...(presence === undefined ? error.issues : error.issues.map(renameWillIssue)));
   }
   throw new MqttOptionsError(issues);
 }

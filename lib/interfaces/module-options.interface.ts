@@ -2,6 +2,7 @@ import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } 
 import type { QoS } from '../eventloop/messages.js';
 import type { EventLoopOptions } from '../eventloop/options.js';
 import type { MqttCodecOption, MqttPayloadOptions } from './codec.interface.js';
+import type { MqttPresenceOptions } from './presence.interface.js';
 import type { MqttSettlementOptions } from './settlement-options.interface.js';
 
 /**
@@ -31,6 +32,8 @@ export interface MqttModuleOptions
    * choice, among these. Default: none.
    */
   readonly contentTypeCodecs?: readonly MqttCodecOption[] | undefined;
+  /** Tells others whether this application is there. Not together with `will`. Default: it tells nobody. */
+  readonly presence?: MqttPresenceOptions | undefined;
   /** The QoS of handlers' subscriptions: the most that messages are delivered with. Default 1. */
   readonly subscribeQos?: QoS | undefined;
   /**

@@ -25,7 +25,7 @@ export const autoCodec: PayloadCodec = {
   name: 'auto',
   contentType: undefined,
   hasEnvelope: true,
-  encode: encodePayload,
+  encode: (data) => encodePayload(data),
   decode: decodePayload,
 };
 

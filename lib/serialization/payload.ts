@@ -43,10 +43,10 @@ export function dropProto(value: unknown, payload: Buffer): unknown {
  *
  * @internal
  */
-export function encodePayload(data: unknown): Uint8Array | string {
+export function encodePayload(data: unknown, field?: string): Uint8Array | string {
   if (typeof data === 'string') return data;
   if (data === undefined) return '';
-  return asBytes(data) ?? toJson(data);
+  return asBytes(data) ?? toJson(data, field);
 }
 
 /** The bytes of a `Buffer`, another view or an `ArrayBuffer`; undefined for anything else. @internal */

@@ -47,3 +47,7 @@ export async function calls(): Promise<void> {
   });
   expectTypeOf(server.stats().undecodable).toEqualTypeOf<number>();
 }
+
+export const presence: MqttModuleOptions = { presence: { topic: 'a', online: { up: true }, delaySeconds: 5 } };
+// @ts-expect-error presence is retained
+export const wrongPresence: MqttModuleOptions = { presence: { topic: 'a', retain: false } };
