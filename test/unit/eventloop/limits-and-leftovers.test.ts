@@ -7,7 +7,7 @@ import { SessionHarness } from './session/session-harness.js';
 
 test('a publish that was turned away listens to no signal and leaves no timer', async () => {
   const clock = new VirtualClock();
-  const loop = new EventLoop({ requestCapacity: 1, requestCapacityBytes: 1_024 }, { clock });
+  const loop = new EventLoop({ requestCapacity: 1, requestCapacityBytes: 1_024, maxWaiters: 0 }, { clock });
   const { signal } = new AbortController();
   const limits = { signal, timeoutMs: 60_000 };
   expect(loop.tryEnqueue('a', 'fits')).toBeDefined();

@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Held, runtimeWith } from './runtime-harness.js';
 
 describe('a shutdown', () => {
@@ -122,7 +122,7 @@ describe('a shutdown', () => {
   });
 });
 
-describe('a hundred thousand waiting retries', () => {
+describe('tens of thousands of waiting retries', () => {
   it('have one timer, and take less than 1 KB each', async () => {
     const at = await runtimeWith(
       [
@@ -137,16 +137,22 @@ describe('a hundred thousand waiting retries', () => {
     );
     await at.deliver(0, 'x', { qos: 0, messageId: undefined });
     const timers = at.clock.pendingTimers;
+    const retries = 20_000;
+    const add = async (): Promise<void> => {
+      const target = at.runtime.stats().waitingRetries + retries;
+      for (let index = 0; index < retries; index++) {
+        at.connection.publish({ topic: `t/${index % 100}`, payload: 'x', qos: 0 });
+        if (index % 1_000 === 0) await at.clock.settle();
+      }
+      await vi.waitUntil(() => at.runtime.stats().waitingRetries === target, { timeout: 20_000, interval: 10 });
+    };
+    // The first ones fill caches, and bring compiled code.
+    await add();
     const before = heapAfterCollection();
-
-    for (let index = 0; index < 100_000; index++) {
-      at.connection.publish({ topic: `t/${index % 100}`, payload: 'x', qos: 0 });
-      if (index % 5_000 === 0) await at.clock.settle();
-    }
-    await expect.poll(() => at.runtime.stats().waitingRetries).toBe(100_001);
+    await add();
 
     expect(at.clock.pendingTimers).toBeLessThanOrEqual(timers);
-    expect((heapAfterCollection() - before) / 100_000).toBeLessThan(1_024);
+    expect((heapAfterCollection() - before) / retries).toBeLessThan(1_024);
   });
 });
 
