@@ -7,6 +7,7 @@ import type { EventLoopStatus } from './eventloop/events.js';
 import type { Delivery, PublishOptions, PublishResult } from './eventloop/messages.js';
 import type { MqttPattern } from './interfaces/handler-options.interface.js';
 import type { MqttPublishOptions, MqttRequestOptions } from './interfaces/client-options.interface.js';
+import type { MqttTracing } from './interfaces/tracing.interface.js';
 import type { MqttModuleOptions } from './interfaces/module-options.interface.js';
 import { MqttConnection } from './mqtt.connection.js';
 import { describeError, MqttRemoteError } from './mqtt.errors.js';
@@ -17,6 +18,7 @@ import type { PayloadCodec } from './serialization/codec.js';
 import { findCodec } from './serialization/codecs.js';
 import { asBytes, toJson } from './serialization/payload.js';
 import { unwrapRecord } from './serialization/record.js';
+import { tracedPublish, tracedRequest } from './telemetry/traced.js';
 
 /** Gauges and counters of a client. @publicApi */
 export interface MqttClientStats {
@@ -39,6 +41,7 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
   readonly #requester: Requester;
   readonly #logger = new Logger(MqttClient.name);
   readonly #limiter = new LogLimiter();
+  readonly #tracing: MqttTracing | undefined;
 
   /** @throws MqttOptionsError */
   constructor(options?: MqttModuleOptions);
@@ -52,6 +55,7 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
       this.#release = this.#connection.claim();
     }
     this.#requester = new Requester(this.#connection);
+    this.#tracing = this.#connection.options.tracing;
     forwardStatus(this.#connection.loop, this._status$);
   }
 
@@ -107,9 +111,12 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
     if (typeof target === 'object' && target !== null && typeof data === 'function') {
       return this.#send(target, {}, data as (packet: WritePacket) => void);
     }
-    return this.#outgoing(options?.codec, (loop, codec) =>
-      loop.publish(target as string, ...content(data, options, codec)),
-    );
+    const topic = target as string;
+    if (this.#tracing !== undefined) {
+      const publish: Send<PublishResult> = (loop, payload, own) => loop.publish(topic, payload, own);
+      return this.#traced(this.#tracing, topic, data, options, publish);
+    }
+    return this.#outgoing(options?.codec, (loop, codec) => loop.publish(topic, ...content(data, options, codec)));
   }
 
   /**
@@ -117,6 +124,10 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
    * getting ahead of the broker.
    */
   enqueue(topic: string, data?: unknown, options?: MqttPublishOptions): Promise<Delivery> {
+    if (this.#tracing !== undefined) {
+      const enqueue: Send<Delivery> = (loop, payload, own) => loop.enqueue(topic, payload, own);
+      return this.#traced(this.#tracing, topic, data, options, enqueue, ({ completed }) => completed);
+    }
     return this.#outgoing(options?.codec, (loop, codec) => loop.enqueue(topic, ...content(data, options, codec)));
   }
 
@@ -175,10 +186,14 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
 
   protected dispatchEvent<T = unknown>(packet: ReadPacket): Promise<T> {
     const { data, options } = unwrapRecord(packet.data);
-    const { codec } = this.#connection.options.payload;
+    const { loop, options: settings } = this.#connection;
+    const { codec } = settings.payload;
     const payload = codec.hasEnvelope ? (asBytes(data) ?? toJson({ ...packet, data })) : codec.encode(data);
     const topic = this.normalizePattern(packet.pattern);
-    return this.#connection.loop.publish(topic, payload, withContentType(options, codec)) as Promise<T>;
+    const own = withContentType(options, codec);
+    if (this.#tracing === undefined) return loop.publish(topic, payload, own) as Promise<T>;
+    const operation = { kind: 'publish', topic, loop } as const;
+    return tracedPublish(this.#tracing, operation, own, (traced) => loop.publish(topic, payload, traced) as Promise<T>);
   }
 
   async #emit(pattern: unknown, data: unknown): Promise<unknown> {
@@ -187,7 +202,28 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
   }
 
   #send(packet: ReadPacket, options: MqttRequestOptions, callback: (packet: WritePacket) => void): () => void {
-    return this.#requester.send(this.normalizePattern(packet.pattern), packet, options, callback);
+    const topic = this.normalizePattern(packet.pattern);
+    if (this.#tracing === undefined) return this.#requester.send(topic, packet, options, callback);
+    const operation = { kind: 'request', topic, loop: this.#connection.loop } as const;
+    const own = { ...unwrapRecord(packet.data).options?.properties, ...options.properties };
+    return tracedRequest(this.#tracing, operation, own, callback, (properties, reply) =>
+      this.#requester.send(topic, packet, { ...options, properties }, reply),
+    );
+  }
+
+  #traced<T>(
+    tracing: MqttTracing,
+    topic: string,
+    data: unknown,
+    options: MqttPublishOptions | undefined,
+    send: Send<T>,
+    ended?: (result: T) => Promise<unknown>,
+  ): Promise<T> {
+    return this.#outgoing(options?.codec, (loop, codec) => {
+      const [payload, own] = content(data, options, codec);
+      const operation = { kind: 'publish', topic, loop } as const;
+      return tracedPublish(tracing, operation, own, (traced) => send(loop, payload, traced), ended);
+    });
   }
 
   #packet(pattern: unknown, data: unknown): ReadPacket {
@@ -217,6 +253,8 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
     return option === undefined ? this.#connection.options.payload.codec : findCodec(option);
   }
 }
+
+type Send<T> = (loop: EventLoop, payload: Uint8Array | string, options: PublishOptions) => Promise<T>;
 
 function content(
   data: unknown,

@@ -6,6 +6,7 @@ import { OptionChecks } from './eventloop/option-checks.js';
 import { assertTopicName } from './eventloop/topics.js';
 import type { MqttModuleOptions, MqttReplyMode } from './interfaces/module-options.interface.js';
 import { readPresence, renameWillIssue, type PresenceSettings } from './presence/presence-settings.js';
+import type { MqttTracing } from './interfaces/tracing.interface.js';
 import { readContentTypeCodecs, type CodecsByContentType } from './serialization/codecs.js';
 import { defaultPayload, readPayloadSettings, type PayloadSettings } from './serialization/payload-settings.js';
 import {
@@ -40,6 +41,7 @@ interface CheckedOptions {
   readonly replyMode: MqttReplyMode;
   readonly inboxPrefix: string;
   readonly drainTimeoutMs: number;
+  readonly tracing: MqttTracing | undefined;
 }
 
 const payloadOptions: ReadonlySet<string> = new Set(['codec', 'onUndecodable', 'contentTypeCodecs']);
@@ -62,6 +64,7 @@ const checks: {
   ],
   inboxPrefix: [isTopic, 'a topic without wildcards, not ending in "/"'],
   drainTimeoutMs: [isWhole(0, 3_600_000), 'whole milliseconds from 0 to 3600000'],
+  tracing: [isTracing, 'openTelemetry() of nestjs-rumqtt/opentelemetry, or an object with send and process'],
 };
 
 const defaults: CheckedOptions = {
@@ -73,6 +76,7 @@ const defaults: CheckedOptions = {
   replyMode: 'auto',
   inboxPrefix: 'nestjs-rumqtt/inbox',
   drainTimeoutMs: 10_000,
+  tracing: undefined,
 };
 
 /**
@@ -135,6 +139,12 @@ function inboxName({ clean, clientId }: MqttModuleOptions): string {
   return clean === false && clientId !== undefined
     ? createHash('sha256').update(clientId).digest('base64url').slice(0, 22)
     : randomBytes(16).toString('base64url');
+}
+
+function isTracing(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { send, process } = value as Partial<MqttTracing>;
+  return typeof send === 'function' && typeof process === 'function';
 }
 
 function isTopic(value: unknown): boolean {

@@ -22,6 +22,7 @@ import { Router } from './routing/router.js';
 import { HandlerRuntime } from './settlement/handler-runtime.js';
 import type { MqttSettlementStats } from './settlement/outcome-report.js';
 import type { ProcessingHooks } from './settlement/run-environment.js';
+import { tracedHooks } from './telemetry/traced.js';
 
 /** @publicApi */
 export type MqttServerOptions = MqttModuleOptions & Pick<MqttModuleExtras, 'name'>;
@@ -89,7 +90,9 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
       server: this,
       normalizePattern: (pattern) => this.normalizePattern(pattern),
       isPaused: () => this.#connection.isIntakePaused,
-      processingHooks: () => (this.#hasHooks() ? this.#withHooks : undefined),
+      processingHooks: tracedHooks(this.#connection.options.tracing, loop, () =>
+        this.#hasHooks() ? this.#withHooks : undefined,
+      ),
       unmatched: (message) => this.#events.emit('unmatched', message),
       undecodable: (message, error) => this.#events.emit('undecodable', { message, error }),
     });

@@ -3,6 +3,7 @@ import type { QoS } from '../eventloop/messages.js';
 import type { EventLoopOptions } from '../eventloop/options.js';
 import type { MqttCodecOption, MqttPayloadOptions } from './codec.interface.js';
 import type { MqttPresenceOptions } from './presence.interface.js';
+import type { MqttTracing } from './tracing.interface.js';
 import type { MqttSettlementOptions } from './settlement-options.interface.js';
 
 /**
@@ -56,6 +57,8 @@ export interface MqttModuleOptions
    * gets another second. Default 10 000.
    */
   readonly drainTimeoutMs?: number | undefined;
+  /** Spans around what is sent and handled: `openTelemetry()` of `nestjs-rumqtt/opentelemetry`. Default: none. */
+  readonly tracing?: MqttTracing | undefined;
 }
 
 /** What tells registrations apart. @publicApi */

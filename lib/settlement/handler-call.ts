@@ -70,7 +70,7 @@ export class HandlerCall implements Alarm, SettlementByHand {
     else {
       const work = (): Promise<Failure | undefined> =>
         new Promise((resolve, reject) => this.#invoke(data, context, () => resolve(this.#answeredError), reject));
-      hooks(context, work).then(this.#returned, this.#threw);
+      hooks(context, work, this.#handler).then(this.#returned, this.#threw);
     }
   }
 

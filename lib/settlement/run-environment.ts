@@ -1,5 +1,6 @@
 import type { Clock } from '../eventloop/clock.js';
 import type { MqttContext } from '../mqtt.context.js';
+import type { RegisteredHandler } from '../routing/handler.js';
 import type { CallReader } from '../serialization/incoming.js';
 import type { Alarms } from './alarms.js';
 import type { ConcurrencyGate } from './concurrency-gate.js';
@@ -9,7 +10,11 @@ import type { OutcomeReport } from './outcome-report.js';
 import type { ReplyPublisher } from './reply-publisher.js';
 
 /** Nest's processing hooks around `work`, which resolves with the error that a requester was told of, if any. @internal */
-export type ProcessingHooks = (context: MqttContext, work: () => Promise<Failure | undefined>) => Promise<unknown>;
+export type ProcessingHooks = (
+  context: MqttContext,
+  work: () => Promise<Failure | undefined>,
+  handler: RegisteredHandler,
+) => Promise<Failure | undefined>;
 
 /** What handler runs share. @internal */
 export interface RunEnvironment {
