@@ -1,0 +1,1 @@
+export { toAsyncApi, type AsyncApiDocument, type AsyncApiInfo } from './to-async-api.js';
