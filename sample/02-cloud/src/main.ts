@@ -25,7 +25,7 @@ await app.init();
 
 await new Promise<void>((resolve) => {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve());
-  const seconds = Number(process.env['SECONDS'] || 0);
+  const seconds = Number(process.env['RUN_SECONDS'] || 0);
   if (seconds > 0) setTimeout(resolve, seconds * 1_000);
 });
 
