@@ -7,6 +7,7 @@ import { assertTopicName } from './eventloop/topics.js';
 import type { MqttModuleOptions, MqttReplyMode } from './interfaces/module-options.interface.js';
 import { readPresence, renameWillIssue, type PresenceSettings } from './presence/presence-settings.js';
 import type { MqttTracing } from './interfaces/tracing.interface.js';
+import { isShareGroup } from './routing/pattern.js';
 import { readContentTypeCodecs, type CodecsByContentType } from './serialization/codecs.js';
 import { defaultPayload, readPayloadSettings, type PayloadSettings } from './serialization/payload-settings.js';
 import {
@@ -34,6 +35,7 @@ export interface NestOptions extends CheckedOptions {
 
 interface CheckedOptions {
   readonly subscribeQos: QoS;
+  readonly share: string | undefined;
   readonly serverConcurrency: number | undefined;
   readonly requestQos: QoS;
   readonly requestTimeoutMs: number;
@@ -54,6 +56,7 @@ const checks: {
   readonly [Option in keyof CheckedOptions]: readonly [accepts: (value: unknown) => boolean, expected: string];
 } = {
   subscribeQos: [isQos, '0, 1 or 2'],
+  share: [isShareGroup, 'a group name without "/", "+" and "#"'],
   serverConcurrency: [isWhole(1, 65_535), 'a whole number from 1 to 65535'],
   requestQos: [isQos, '0, 1 or 2'],
   requestTimeoutMs: [isWhole(0, 86_400_000), 'whole milliseconds from 0 (no limit) to 86400000'],
@@ -69,6 +72,7 @@ const checks: {
 
 const defaults: CheckedOptions = {
   subscribeQos: 1,
+  share: undefined,
   serverConcurrency: undefined,
   requestQos: 1,
   requestTimeoutMs: 30_000,

@@ -129,6 +129,7 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     const { options } = this.#connection;
     const handler = registerHandler(route, callback, isEventHandler, extras, this.#router.handlers.length, {
       qos: options.subscribeQos,
+      share: options.share,
       settlement: options.settlement,
       payload: options.payload,
       isSessionResumed: options.isSessionResumed,

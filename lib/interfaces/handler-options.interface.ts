@@ -12,8 +12,11 @@ import type { MqttSettlementOptions } from './settlement-options.interface.js';
  * @publicApi
  */
 export interface MqttHandlerOptions extends SubscribeOptions, MqttSettlementOptions, MqttPayloadOptions {
-  /** The group of a shared subscription: the broker gives each message to one member. The same as `$share/group/…` in the pattern. */
-  readonly share?: string | undefined;
+  /**
+   * The group of a shared subscription: the broker gives each message to one member. The same as `$share/group/…` in the pattern.
+   * `false`: every process receives each message, although the module's options name a group. Default: the module's `share`.
+   */
+  readonly share?: string | false | undefined;
 }
 
 /** @publicApi */

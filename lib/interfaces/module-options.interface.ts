@@ -38,6 +38,11 @@ export interface MqttModuleOptions
   /** The QoS of handlers' subscriptions: the most that messages are delivered with. Default 1. */
   readonly subscribeQos?: QoS | undefined;
   /**
+   * The group of a shared subscription for every handler, so that each message goes to one of the processes that name the same
+   * group; needs a broker that shares. Handlers with a `share` or a `$share/…` pattern of their own keep it. Default: none.
+   */
+  readonly share?: string | undefined;
+  /**
    * How many messages all handlers together work on at once, 1 to 65 535. `receiveMaximum`, which is how much of
    * the backlog the broker hands over, is then at least twice as much unless it is given. Default: no limit.
    */

@@ -10,6 +10,8 @@ import { parsePattern, type TopicPattern } from './pattern.js';
 /** What holds for handlers that do not say otherwise. @internal */
 export interface HandlerDefaults {
   readonly qos: QoS;
+  /** The group of all handlers. */
+  readonly share?: string | undefined;
   readonly settlement: SettlementSettings;
   readonly payload: PayloadSettings;
   /** Whether the broker keeps the session from one connection to the next. */
@@ -56,8 +58,10 @@ export function registerHandler(
   const read = <T>(option: string, accepted: readonly T[]): T | undefined =>
     checks.oneOf<T | undefined>(label(option), extras[option], accepted, undefined);
   const qos = read<QoS>('qos', [0, 1, 2]) ?? defaults.qos;
-  const share = extras['share'] as string | undefined;
-  if (share !== undefined && typeof share !== 'string') checks.report(label('share'), share, 'the name of a group');
+  const share = extras['share'] as string | false | undefined;
+  if (share !== undefined && share !== false && typeof share !== 'string') {
+    checks.report(label('share'), share, 'the name of a group, or false');
+  }
   const noLocal = read('noLocal', [true, false]);
   const retainAsPublished = read('retainAsPublished', [true, false]);
   const retainHandling = read<0 | 1 | 2>('retainHandling', [0, 1, 2]);
@@ -65,7 +69,7 @@ export function registerHandler(
   const payload = readPayloadSettings(extras, defaults.payload, checks, label);
   checks.finish();
 
-  const pattern = parsePattern(declared, share);
+  const pattern = parsePattern(declared, share === false ? undefined : (share ?? groupFor(declared, defaults)));
   if (noLocal === true && pattern.share !== undefined) {
     throw new MqttOptionsError([
       {
@@ -85,4 +89,9 @@ export function registerHandler(
     counters: { succeeded: 0, failed: 0, answeredErrors: 0, unfinished: 0, retried: 0 },
     ...payload,
   });
+}
+
+/** A pattern that names its group keeps it. */
+function groupFor(declared: string, { share }: HandlerDefaults): string | undefined {
+  return declared.startsWith('$share/') ? undefined : share;
 }

@@ -26,6 +26,11 @@ export interface TopicPattern {
 const wildcardName = /^[A-Za-z_][\w-]*$/;
 const shareGroup = /^[^/+#\0]+$/;
 
+/** @internal */
+export function isShareGroup(value: unknown): boolean {
+  return typeof value === 'string' && shareGroup.test(value);
+}
+
 /**
  * Reads `plants/+plant/sensors/#rest`, plain MQTT filters and `$share/group/filter`.
  *
@@ -42,7 +47,7 @@ export function parsePattern(declared: string, share?: string): TopicPattern {
         `no share option, for the pattern "${declared}" names its group itself`,
       );
     }
-    if (!shareGroup.test(share)) {
+    if (!isShareGroup(share)) {
       throw new MqttArgumentError('share', share, 'a group name without "/", "+" and "#"');
     }
   }

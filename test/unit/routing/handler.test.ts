@@ -42,6 +42,17 @@ describe('handler options', () => {
     expect(handler.settlement.gate?.limit).toBe(1);
   });
 
+  it('share the group of the module unless they name one, or none', () => {
+    const subscription = (pattern: string, extras: Record<string, unknown>): string =>
+      registerHandler(pattern, async () => undefined, true, extras, 0, { ...defaults, share: 'all' }).pattern
+        .subscription;
+
+    expect(subscription('a/+x', {})).toBe('$share/all/a/+');
+    expect(subscription('a/+x', { share: 'own' })).toBe('$share/own/a/+');
+    expect(subscription('a/+x', { share: false })).toBe('a/+');
+    expect(subscription('$share/written/a/+x', {})).toBe('$share/written/a/+');
+  });
+
   it.each([
     ['qos', 3],
     ['qos', '1'],
