@@ -12,6 +12,7 @@ export {
   MqttNoResponderError,
   MqttRemoteError,
   MqttSettlementError,
+  MqttSubscriptionsRefusedError,
   MqttTooManyRequestsError,
   type MqttSettlementMisuse,
 } from './mqtt.errors.js';

@@ -96,6 +96,24 @@ export class MqttHandlerTimeoutError extends MqttError {
   }
 }
 
+/** The broker does not let handlers have their subscriptions; with `onSubscriptionRefused: 'fail'`. @publicApi */
+export class MqttSubscriptionsRefusedError extends MqttError {
+  static {
+    brand(this, 'MqttSubscriptionsRefusedError');
+  }
+  override readonly code = 'MQTT_SUBSCRIPTIONS_REFUSED';
+
+  constructor(
+    /** Why, by filter. */
+    readonly refusals: ReadonlyMap<string, MqttError>,
+  ) {
+    const reasons = [...refusals].map(([filter, error]) => `"${filter}" (${error.message})`).join(', ');
+    super(
+      `handlers would receive nothing from ${reasons}; check the broker's access rules and limits, or set onSubscriptionRefused: 'report'`,
+    );
+  }
+}
+
 /** A payload is not what its codec reads. @publicApi */
 export class MqttDecodeError extends MqttError {
   static {

@@ -44,6 +44,7 @@ interface CheckedOptions {
   readonly inboxPrefix: string;
   readonly drainTimeoutMs: number;
   readonly tracing: MqttTracing | undefined;
+  readonly onSubscriptionRefused: 'fail' | 'report';
 }
 
 const payloadOptions: ReadonlySet<string> = new Set(['codec', 'onUndecodable', 'contentTypeCodecs']);
@@ -66,6 +67,7 @@ const checks: {
     '"auto", "private" or "builtin"',
   ],
   inboxPrefix: [isTopic, 'a topic without wildcards, not ending in "/"'],
+  onSubscriptionRefused: [(value) => value === 'fail' || value === 'report', '"fail" or "report"'],
   drainTimeoutMs: [isWhole(0, 3_600_000), 'whole milliseconds from 0 to 3600000'],
   tracing: [isTracing, 'openTelemetry() of nestjs-rumqtt/opentelemetry, or an object with send and process'],
 };
@@ -81,6 +83,7 @@ const defaults: CheckedOptions = {
   inboxPrefix: 'nestjs-rumqtt/inbox',
   drainTimeoutMs: 10_000,
   tracing: undefined,
+  onSubscriptionRefused: 'report',
 };
 
 /**

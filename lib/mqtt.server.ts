@@ -85,7 +85,8 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     Object.assign(this, { propagatesEventHandlerErrors: true });
     this.transportId = getMqttTransportId(this.#connection.name);
     const { loop } = this.#connection;
-    this.#subscriptions = new HandlerSubscriptions(loop, this.#router, this.logger);
+    const { onSubscriptionRefused } = this.#connection.options;
+    this.#subscriptions = new HandlerSubscriptions(loop, this.#router, this.logger, onSubscriptionRefused);
     this.#runtime = new HandlerRuntime(loop, this.#router, this.#connection.options, this.logger, {
       server: this,
       normalizePattern: (pattern) => this.normalizePattern(pattern),

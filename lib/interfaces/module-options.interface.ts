@@ -35,6 +35,11 @@ export interface MqttModuleOptions
   readonly contentTypeCodecs?: readonly MqttCodecOption[] | undefined;
   /** Tells others whether this application is there. Not together with `will`. Default: it tells nobody. */
   readonly presence?: MqttPresenceOptions | undefined;
+  /**
+   * What a subscription does that the broker refuses or cannot make. `report` (default): a line in the log and the event
+   * `subscription-refused`. `fail`: the start fails as well, with all of them, where the broker can be reached by then.
+   */
+  readonly onSubscriptionRefused?: 'fail' | 'report' | undefined;
   /** The QoS of handlers' subscriptions: the most that messages are delivered with. Default 1. */
   readonly subscribeQos?: QoS | undefined;
   /**

@@ -1,7 +1,7 @@
 import type { LoggerService } from '@nestjs/common';
-import { MqttNotSupportedError, MqttRefusedError } from '../eventloop/errors.js';
+import { MqttNotSupportedError, MqttRefusedError, type MqttError } from '../eventloop/errors.js';
 import type { EventLoop } from '../eventloop/event-loop.js';
-import { describeError } from '../mqtt.errors.js';
+import { describeError, MqttSubscriptionsRefusedError } from '../mqtt.errors.js';
 import type { Router } from './router.js';
 import { planSubscriptions, type PlannedSubscribe } from './subscription-plan.js';
 
@@ -17,9 +17,13 @@ export class HandlerSubscriptions {
   readonly #loop: EventLoop;
   readonly #router: Router;
   readonly #logger: LoggerService;
+  readonly #onRefused: 'fail' | 'report';
   readonly #requested = new Set<string>();
+  /** What the broker does not let us have, and why. */
+  readonly #refusals = new Map<string, MqttError>();
 
-  constructor(loop: EventLoop, router: Router, logger: LoggerService) {
+  constructor(loop: EventLoop, router: Router, logger: LoggerService, onRefused: 'fail' | 'report') {
+    this.#onRefused = onRefused;
     this.#loop = loop;
     this.#router = router;
     this.#logger = logger;
@@ -28,9 +32,16 @@ export class HandlerSubscriptions {
   /**
    * Resolves when the broker has answered all subscriptions. Without a connection it resolves at once and they are made
    * when there is one; what the broker can do is not known before.
+   *
+   * @throws MqttSubscriptionsRefusedError if refusals are to stop the start
    */
   async open(): Promise<void> {
-    if (this.#loop.negotiated !== undefined) return this.#subscribeWhileConnected();
+    if (this.#loop.negotiated !== undefined) {
+      await this.#subscribeWhileConnected();
+      if (this.#onRefused === 'fail' && this.#refusals.size > 0)
+        throw new MqttSubscriptionsRefusedError(this.#refusals);
+      return;
+    }
     const stop = this.#loop.on('connected', () => {
       stop();
       void this.#subscribeAll(new Set());
@@ -73,7 +84,10 @@ export class HandlerSubscriptions {
     } catch (error) {
       if (error instanceof MqttRefusedError) {
         // The loop's event has brought it to the log.
-        for (const filter of error.refused.keys()) refused.add(filter);
+        for (const filter of error.refused.keys()) {
+          refused.add(filter);
+          this.#refusals.set(filter, error);
+        }
       } else if (error instanceof MqttNotSupportedError && wanted.length > 1) {
         // One filter of the packet is beyond the broker; the others are not.
         for (const [filter] of wanted) this.#requested.delete(filter);
@@ -81,6 +95,7 @@ export class HandlerSubscriptions {
           wanted.map(([filter, options]) => this.#subscribe({ filters: { [filter]: options }, identifier }, refused)),
         );
       } else {
+        if (error instanceof MqttNotSupportedError) this.#refusals.set(wanted[0]![0], error);
         const names = wanted.map(([filter]) => `"${filter}"`).join(', ');
         this.#logger.error(`subscribing to ${names} failed: ${describeError(error)}`);
       }

@@ -207,6 +207,20 @@ describe('a broker with access rules', () => {
     ]);
   });
 
+  it('stops the start by its refusals where the options say so, and names all of them', async () => {
+    await using aedes = await AedesBroker.start({
+      authorizeSubscribe: (_client, subscription, done) =>
+        done(null, subscription.topic.startsWith('secret') ? null : subscription),
+    });
+    const broker: TestBroker = { url: aedes.url, protocolVersion: 4, copies: 'one' };
+    const options = { onSubscriptionRefused: 'fail' } as const;
+
+    await expect(startMicroservice(broker, { controllers: [Guarded], options })).rejects.toMatchObject({
+      code: 'MQTT_SUBSCRIPTIONS_REFUSED',
+      message: expect.stringMatching(/"secret\/#" .*"secret\/known" .*onSubscriptionRefused: 'report'/),
+    });
+  });
+
   it('may refuse the private inbox: a built-in server still answers', async () => {
     await using aedes = await AedesBroker.start({
       authorizeSubscribe: (_client, subscription, done) =>
