@@ -15,7 +15,8 @@ const packageAliases = [
 /** Every @nestjs package, so that one that Nest 11 lacks is an error and never a silent mix of two majors. */
 const nest11Alias = { find: /^@nestjs\//, replacement: fromRoot('test/nest-11/node_modules/@nestjs/') };
 
-const nestTests = ['test/e2e/nest/**/*.test.ts'];
+/** On both majors of Nest: what users are shown as an example too. */
+const nestTests = ['test/e2e/nest/**/*.test.ts', 'sample/*/src/**/*.test.ts'];
 const nest11Guard = 'test/architecture/nest-11.test.ts';
 
 export default defineConfig({

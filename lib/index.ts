@@ -36,4 +36,4 @@ export type { HandlerDiagnostic, HandlerOutcome } from './settlement/handler-dia
 export type { MqttHandlerDescription, MqttHandlerStats } from './routing/handler-description.js';
 export type { MqttSettlementStats } from './settlement/outcome-report.js';
 export type { MqttConnectionEvents } from './mqtt.status.js';
-export { getMqttClientToken, getMqttEventLoopToken, getMqttServerToken } from './mqtt.tokens.js';
+export { getMqttClientToken, getMqttEventLoopToken, getMqttRuntimeToken, getMqttServerToken } from './mqtt.tokens.js';

@@ -1,6 +1,8 @@
 import { Logger } from '@nestjs/common';
+import { systemClock, type Clock } from './eventloop/clock.js';
 import type { EventLoop } from './eventloop/event-loop.js';
 import type { IncomingMessage } from './eventloop/messages.js';
+import type { EventLoopRuntime } from './eventloop/runtime.js';
 import { NOT_CONSUMED } from './eventloop/session/incoming.js';
 import type { MqttModuleExtras, MqttModuleOptions } from './interfaces/module-options.interface.js';
 import { defaultName } from './mqtt.constants.js';
@@ -38,6 +40,9 @@ export class MqttConnection {
   readonly name: string;
   readonly loop: EventLoop;
   readonly options: NestOptions;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
   readonly #logger = new Logger('MqttConnection');
   readonly #limiter = new LogLimiter();
   readonly #codecs: Set<PayloadCodec>;
@@ -58,13 +63,22 @@ export class MqttConnection {
   #drainsSinceMs: number | undefined;
   #changed: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
-  /** @param opensLater - delivery to handlers waits for `openDelivery`; without, it begins when the server listens */
-  constructor(options: MqttModuleOptions & Pick<MqttModuleExtras, 'name'> = {}, opensLater = false) {
-    const { loop, nest } = createEventLoop(options);
+  /**
+   * @param opensLater - delivery to handlers waits for `openDelivery`; without, it begins when the server listens
+   * @param runtime - what a test replaces
+   */
+  constructor(
+    options: MqttModuleOptions & Pick<MqttModuleExtras, 'name'> = {},
+    opensLater = false,
+    runtime: EventLoopRuntime = {},
+  ) {
+    const { loop, nest } = createEventLoop(options, runtime);
     this.name = options.name ?? defaultName;
     this.loop = loop;
     this.options = nest;
     this.#codecs = new Set([nest.payload.codec, ...(nest.contentTypeCodecs?.values() ?? [])]);
+    this.clock = runtime.clock ?? systemClock;
+    this.random = runtime.random ?? Math.random;
     this.#isDeliveryOpen = !opensLater;
     logConnection(loop, this.name);
     if (nest.presence !== undefined) this.#presence = new Presence(nest.presence, loop, this.#logger);
@@ -178,12 +192,13 @@ export class MqttConnection {
 
   /** The server waits for its handlers: `drainTimeoutMs` counts from now on. */
   beginDrain(): void {
-    this.#drainsSinceMs ??= performance.now();
+    this.#drainsSinceMs ??= this.clock.now();
   }
 
   async #close(): Promise<void> {
     const { drainTimeoutMs } = this.options;
-    const usedMs = performance.now() - (this.#drainsSinceMs ?? performance.now());
+    const nowMs = this.clock.now();
+    const usedMs = nowMs - (this.#drainsSinceMs ?? nowMs);
     // Handlers that do not end must not take the time of what is queued, the replies of the others among it.
     const leastMs = Math.min(drainTimeoutMs, leastQueueDrainMs);
     this.#presence?.leave();

@@ -9,6 +9,7 @@ import {
 } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { MqttOptionsError } from './eventloop/errors.js';
+import type { EventLoopRuntime } from './eventloop/runtime.js';
 import type {
   MqttModuleAsyncOptions,
   MqttModuleExtras,
@@ -20,7 +21,7 @@ import { MqttClient } from './mqtt.client.js';
 import { MqttConnection } from './mqtt.connection.js';
 import { defaultName, MQTT_CLIENT, MQTT_CONNECTION, MQTT_MODULE_OPTIONS } from './mqtt.constants.js';
 import { MqttServer } from './mqtt.server.js';
-import { getMqttClientToken, getMqttEventLoopToken, getMqttServerToken } from './mqtt.tokens.js';
+import { getMqttClientToken, getMqttEventLoopToken, getMqttRuntimeToken, getMqttServerToken } from './mqtt.tokens.js';
 
 /**
  * One registration is one event loop, one connection to a broker, shared by a server and a client.
@@ -107,9 +108,11 @@ function define({ name = defaultName, isGlobal = false }: MqttModuleExtras, opti
       ...options,
       {
         provide: MQTT_CONNECTION,
-        useFactory: (given: MqttModuleOptions) => new MqttConnection({ ...given, name }, true),
-        inject: [MQTT_MODULE_OPTIONS],
+        useFactory: (given: MqttModuleOptions, runtime: EventLoopRuntime) =>
+          new MqttConnection({ ...given, name }, true, runtime),
+        inject: [MQTT_MODULE_OPTIONS, getMqttRuntimeToken(name)],
       },
+      { provide: getMqttRuntimeToken(name), useValue: {} satisfies EventLoopRuntime },
       { provide: MQTT_CLIENT, useExisting: getMqttClientToken(name) },
       ...exported,
     ],

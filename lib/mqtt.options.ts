@@ -3,6 +3,7 @@ import { MqttOptionsError, type OptionIssue } from './eventloop/errors.js';
 import { EventLoop } from './eventloop/event-loop.js';
 import type { QoS } from './eventloop/messages.js';
 import { OptionChecks } from './eventloop/option-checks.js';
+import type { EventLoopRuntime } from './eventloop/runtime.js';
 import { assertTopicName } from './eventloop/topics.js';
 import type { MqttModuleOptions, MqttReplyMode } from './interfaces/module-options.interface.js';
 import { readPresence, renameWillIssue, type PresenceSettings } from './presence/presence-settings.js';
@@ -92,7 +93,10 @@ const defaults: CheckedOptions = {
  * @throws MqttOptionsError
  * @internal
  */
-export function createEventLoop(options: MqttModuleOptions): { loop: EventLoop; nest: NestOptions } {
+export function createEventLoop(
+  options: MqttModuleOptions,
+  runtime: EventLoopRuntime,
+): { loop: EventLoop; nest: NestOptions } {
   const loopOptions: Record<string, unknown> = {};
   const nest: Record<string, unknown> = { ...defaults };
   const settlement: Record<string, unknown> = {};
@@ -122,7 +126,7 @@ export function createEventLoop(options: MqttModuleOptions): { loop: EventLoop; 
   loopOptions['receiveMaximum'] ??= backlogOf(nest['serverConcurrency'] as number | undefined);
   if (presence !== undefined) loopOptions['will'] = presence.will;
   try {
-    const loop = new EventLoop(loopOptions);
+    const loop = new EventLoop(loopOptions, runtime);
     if (issues.length === 0) {
       nest['inboxTopic'] = `${nest['inboxPrefix'] as string}/${inboxName(options)}`;
       nest['isSessionKept'] = options.clean === false;

@@ -89,6 +89,8 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     this.#subscriptions = new HandlerSubscriptions(loop, this.#router, this.logger, onSubscriptionRefused);
     this.#runtime = new HandlerRuntime(loop, this.#router, this.#connection.options, this.logger, {
       server: this,
+      clock: this.#connection.clock,
+      random: this.#connection.random,
       normalizePattern: (pattern) => this.normalizePattern(pattern),
       isPaused: () => this.#connection.isIntakePaused,
       processingHooks: tracedHooks(this.#connection.options.tracing, loop, () =>

@@ -1,5 +1,6 @@
 import type { InjectionToken } from '@nestjs/common';
 import { EventLoop } from './eventloop/event-loop.js';
+import type { EventLoopRuntime } from './eventloop/runtime.js';
 import { defaultName } from './mqtt.constants.js';
 import { MqttClient } from './mqtt.client.js';
 import { MqttServer } from './mqtt.server.js';
@@ -17,4 +18,14 @@ export function getMqttServerToken(name: string = defaultName): InjectionToken<M
 /** The token of a registration's event loop; without a name, the class itself. @publicApi */
 export function getMqttEventLoopToken(name: string = defaultName): InjectionToken<EventLoop> {
   return name === defaultName ? EventLoop : `EventLoop:${name}`;
+}
+
+/**
+ * The token of what a test replaces of a registration: time, randomness, network.
+ *
+ * @example `Test.createTestingModule({ imports: [AppModule] }).overrideProvider(getMqttRuntimeToken()).useValue(broker.runtime)`
+ * @publicApi
+ */
+export function getMqttRuntimeToken(name: string = defaultName): InjectionToken<EventLoopRuntime> {
+  return name === defaultName ? 'MqttRuntime' : `MqttRuntime:${name}`;
 }

@@ -41,8 +41,10 @@ export class Requester {
     this.#routes = new ReplyRoutes(loop, options.inboxTopic, options.replyMode, (topic) =>
       connection.isSubscribed(topic),
     );
-    this.#pending = new PendingRequests(options.maxPendingRequests, ({ topic }, timedOut) =>
-      this.#routes.leave(topic, timedOut),
+    this.#pending = new PendingRequests(
+      options.maxPendingRequests,
+      ({ topic }, timedOut) => this.#routes.leave(topic, timedOut),
+      connection.clock,
     );
     // Whoever closed the loop, or if it gave up: no reply can come any more.
     loop.on('closed', () => this.close());

@@ -1,5 +1,5 @@
 import type { LoggerService } from '@nestjs/common';
-import { systemClock, type Clock } from '../eventloop/clock.js';
+import type { Clock } from '../eventloop/clock.js';
 import type { EventLoop } from '../eventloop/event-loop.js';
 import type { IncomingMessage } from '../eventloop/messages.js';
 import { describeError } from '../mqtt.errors.js';
@@ -19,7 +19,7 @@ import { ReplyPublisher } from './reply-publisher.js';
 /** What the runtime needs of its server. @internal */
 export type RuntimeHost = Pick<
   DispatcherHost,
-  'server' | 'isPaused' | 'processingHooks' | 'unmatched' | 'undecodable'
+  'server' | 'clock' | 'random' | 'isPaused' | 'processingHooks' | 'unmatched' | 'undecodable'
 > & { readonly normalizePattern: NormalizePattern };
 
 /** What of the event loop is needed. @internal */
@@ -30,12 +30,6 @@ export type RuntimeOptions = Pick<
   NestOptions,
   'serverConcurrency' | 'drainTimeoutMs' | 'isSessionResumed' | 'contentTypeCodecs'
 >;
-
-/** What a test replaces. @internal */
-export interface RuntimeSeams {
-  readonly clock?: Clock;
-  readonly random?: () => number;
-}
 
 /**
  * All that runs handlers, put together: the dispatcher, replies, retries, dead letters, and their shutdown.
@@ -53,16 +47,10 @@ export class HandlerRuntime {
   #failedReplies = 0;
   #protocolVersion: 4 | 5 | undefined;
 
-  constructor(
-    loop: RuntimeLoop,
-    router: Router,
-    options: RuntimeOptions,
-    logger: LoggerService,
-    host: RuntimeHost,
-    { clock = systemClock, random = Math.random }: RuntimeSeams = {},
-  ) {
+  constructor(loop: RuntimeLoop, router: Router, options: RuntimeOptions, logger: LoggerService, host: RuntimeHost) {
     this.#options = options;
     this.#logger = logger;
+    const { clock } = host;
     this.#clock = clock;
     this.#report = new OutcomeReport(logger, this.#limiter);
     const redelivery = (this.#redelivery = new Redelivery(loop, clock, logger));
@@ -72,8 +60,6 @@ export class HandlerRuntime {
       ...host,
       logger,
       limiter: this.#limiter,
-      clock,
-      random,
       calls: new CallReader(host.normalizePattern, contentTypeCodecs),
       alarms: new Alarms(clock),
       replies: new ReplyPublisher(loop, ({ topic }, error) => this.#replyFailed(topic, error)),

@@ -25,6 +25,11 @@ export interface ScriptedBrokerOptions {
 
 type Outcome = { readonly refuse: Error } | 'black hole';
 
+/** Answers on connections by itself. @internal */
+export interface Responder {
+  take(connection: ScriptedConnection): void;
+}
+
 /**
  * A broker that does what the test says and checks every byte the client sends.
  *
@@ -52,7 +57,7 @@ export class ScriptedBroker {
   readonly #outcomes: Outcome[] = [];
   readonly #streams = new Set<Duplex>();
   #outage: Error | undefined;
-  #responder: AutoResponder | undefined;
+  #responder: Responder | undefined;
   #server: NetServer | undefined;
 
   constructor(options: ScriptedBrokerOptions = {}) {
@@ -165,7 +170,11 @@ export class ScriptedBroker {
    * @returns a function that leaves new links to `accept` again
    */
   serve(options: ServeOptions = {}): () => void {
-    const responder = new AutoResponder(options);
+    return this.serveWith(new AutoResponder(options));
+  }
+
+  /** @internal */
+  serveWith(responder: Responder): () => void {
     this.#responder = responder;
     for (const connection of this.#inbox.drain()) responder.take(connection);
     return () => {

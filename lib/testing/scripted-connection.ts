@@ -237,6 +237,11 @@ export class ScriptedConnection {
 
   // ---- inside
 
+  /** @internal */
+  whenClosed(callback: () => void): void {
+    void this.#clientClosed.then(callback);
+  }
+
   /** Packets go to `handler` instead of `next()` and `received`. @internal */
   handle(handler: (packet: ReceivedPacket) => void): void {
     this.#handler = handler;

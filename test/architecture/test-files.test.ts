@@ -8,9 +8,11 @@ it('every test file belongs to a project of vitest.config.ts, or it would never 
     await runTool('vitest/vitest.mjs', ['list', '--filesOnly', '--json'], root),
   );
   const collected = new Set(listed.map(({ file }) => file));
-  const written = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
-    .filter((path) => /[.](test|spec)[.]\w+$/.test(path) && !path.includes('node_modules'))
-    .map((path) => join(root, 'test', path));
+  const written = ['test', 'sample'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((path) => /[.](test|spec)[.]\w+$/.test(path) && !/node_modules|(^|\/)dist\//.test(path))
+      .map((path) => join(root, folder, path)),
+  );
 
   expect(written.filter((file) => !collected.has(file))).toEqual([]);
 });

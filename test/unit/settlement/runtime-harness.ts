@@ -87,13 +87,14 @@ export async function runtimeWith(declared: readonly Declared[], setup: Setup = 
     logger,
     {
       server: {},
+      clock: it.clock,
+      random,
       normalizePattern: (pattern) => JSON.stringify(pattern),
       isPaused: () => isPaused,
       processingHooks: () => undefined,
       unmatched: () => undefined,
       undecodable: (message, error) => void undecodable.push({ topic: message.topic, error }),
     },
-    { clock: it.clock, random },
   );
   it.loop.onMessage((message) => runtime.dispatch(message, false));
   onTestFinished(async () => {
