@@ -71,7 +71,7 @@ export function toPayload(data: unknown): Buffer {
 export function toPacket({ messageExpirySeconds, ...same }: PublishProperties): PacketProperties {
   const properties = { ...same, messageExpiryInterval: messageExpirySeconds };
   const given = Object.entries(properties).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(given) as PacketProperties;
+  return Object.fromEntries(given);
 }
 
 /** @internal */

@@ -31,8 +31,7 @@ export class MemoryRouting {
 
   /** A retained message comes with the subscription. */
   subscribe(session: MemorySession, { subscriptions, properties }: ReceivedPacket<'subscribe'>): void {
-    // Unlike mqtt-packet's type says, one number in a SUBSCRIBE.
-    const identifier = properties?.subscriptionIdentifier as number | undefined;
+    const identifier = properties?.subscriptionIdentifier;
     for (const subscription of subscriptions) {
       const isNew = session.subscribe(subscription, identifier);
       const wantsRetained = subscription.rh !== 2 && (isNew || subscription.rh !== 1);

@@ -1,6 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { IncomingMessage } from '../eventloop/messages.js';
+import type { MqttDecodeError } from '../mqtt.errors.js';
 import type { MqttServer } from '../mqtt.server.js';
 import type { HandlerDiagnostic, HandlerOutcome } from '../settlement/handler-diagnostics.js';
 import type { MemoryBroker, MemoryPublishOptions } from './memory-broker.js';
@@ -46,6 +47,8 @@ export interface TestDelivery {
   /** The most that any handler has made; 0 when none has run. */
   readonly attempts: number;
   readonly deadLetter: PublishedMessage | undefined;
+  /** Why a handler was not called: its codec cannot read the payload. `outcome` says what was done about it. */
+  readonly undecodable: MqttDecodeError | undefined;
 }
 
 /**
@@ -83,8 +86,12 @@ export class MqttTestHarness {
     const payload = toPayload(data);
     const runs: TestHandlerRun[] = [];
     let isUnmatched = false;
+    let undecodable: MqttDecodeError | undefined;
     const isIt = (message: IncomingMessage): boolean => message.topic === topic && message.payload.equals(payload);
-    const forget = this.#server.on('unmatched', (message) => (isUnmatched ||= isIt(message)));
+    const listeners = [
+      this.#server.on('unmatched', (message) => (isUnmatched ||= isIt(message))),
+      this.#server.on('undecodable', ({ message, error }) => (undecodable ??= isIt(message) ? error : undefined)),
+    ];
     const listener = (event: unknown): void => {
       const { server, topic: where, pattern, kind, attempt, outcome, error } = event as HandlerDiagnostic;
       if (server === this.#server && where === topic) runs.push({ pattern, kind, attempt, outcome, error });
@@ -102,9 +109,10 @@ export class MqttTestHarness {
         runs,
         attempts: Math.max(0, ...runs.map(({ attempt }) => attempt)),
         deadLetter,
+        undecodable,
       };
     } finally {
-      forget();
+      for (const forget of listeners) forget();
       unsubscribe(handlerChannel, listener);
     }
   }

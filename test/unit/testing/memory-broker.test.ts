@@ -41,8 +41,8 @@ const topics = ({ received }: Peer): string[] => received.map(({ topic }) => top
 
 describe.each([5, 4] as const)('a memory broker of protocol version %i', (version) => {
   it('speaks its version', async () => {
-    const it = start(version);
-    const { loop } = await it.connect();
+    const started = start(version);
+    const { loop } = await started.connect();
     expect(loop.negotiated?.protocolVersion).toBe(version);
   });
 
