@@ -2,7 +2,6 @@ import type { Duplex } from 'node:stream';
 import { untilAborted } from './promises.js';
 import type { Clock } from './clock.js';
 import { asBuffer, encodeConnect } from './codec/encoder.js';
-import type { ProtocolVersion } from './codec/packet-types.js';
 import { reasonText } from './codec/reason-codes.js';
 import { Connection, type Connack } from './connection.js';
 import { Authenticator } from './credentials/authenticator.js';
@@ -22,6 +21,7 @@ import { negotiate, type Negotiated } from './negotiated.js';
 import type { Dial, DialContext } from './network/dial.js';
 import { tlsAlertOf, tlsExpected } from './network/tls-errors.js';
 import type { ResolvedOptions, Server } from './options.js';
+import { mayFallBack, ServerVersions } from './server-versions.js';
 
 const UNSUPPORTED_PROTOCOL_VERSION = 0x84;
 
@@ -39,7 +39,7 @@ export interface Established {
 
 /**
  * Makes one connection attempt to one server: credentials, network, CONNECT, CONNACK under one deadline. Remembers which
- * servers speak only MQTT 3.1.1.
+ * version each server speaks.
  *
  * @internal
  */
@@ -47,7 +47,7 @@ export class Connector {
   readonly #dial: Dial;
   readonly #clock: Clock;
   readonly #credentials = new CredentialsSource();
-  readonly #speaksOnly311 = new Set<string>();
+  readonly #versions = new ServerVersions();
   #isSessionInDoubt = false;
 
   constructor(dial: Dial, clock: Clock) {
@@ -65,6 +65,7 @@ export class Connector {
     const deadline = new AbortController();
     let step = 'asking for credentials';
     let firstBytes: Buffer | undefined;
+    let closedSilently = false;
     const timer = this.#clock.startTimer(
       () => deadline.abort(new MqttConnectTimeoutError(server.label, options.connectTimeoutMs, step)),
       options.connectTimeoutMs,
@@ -72,7 +73,7 @@ export class Connector {
     const signal = AbortSignal.any([stop, deadline.signal]);
     try {
       for (;;) {
-        const version = this.#versionFor(server, options);
+        const version = closedSilently ? 4 : this.#versions.of(server, options);
         step = 'asking for credentials';
         const { clientId, clean } = identity.of(options, version);
         const request = { clientId, server: server.label, epochMs: this.#clock.epochMs(), signal };
@@ -108,9 +109,18 @@ export class Connector {
         );
         const isSessionInDoubt = this.#isSessionInDoubt;
         this.#isSessionInDoubt = true;
-        const connack = await connection
-          .handshake(connect, authenticator, signal)
-          .catch((error: MqttError) => abandon(connection, error, stop));
+        const connack = await connection.handshake(connect, authenticator, signal).catch((error: MqttError) => {
+          const wasClosed = error.code === 'MQTT_CONNECTION_LOST' && firstBytes === undefined;
+          if (wasClosed && this.#versions.mayBeAboutVersion(server, version, options) && !closedSilently)
+            return undefined;
+          return abandon(connection, error, stop);
+        });
+        if (connack === undefined) {
+          closedSilently = true;
+          continue;
+        }
+        if (closedSilently) this.#versions.learnFromSilence(server);
+        else if (connack.reasonCode === 0) this.#versions.learn(server, version);
         if (connack.reasonCode === 0) {
           if (connack.sessionPresent && clean) throw unwantedSession(connection);
           await accept(connack, authenticator, signal).catch((error: MqttError) => abandon(connection, error, stop));
@@ -127,7 +137,7 @@ export class Connector {
         connection.fail(refusal(server, connack));
         const fallsBack = connack.reasonCode === UNSUPPORTED_PROTOCOL_VERSION && version === 5 && mayFallBack(options);
         if (!fallsBack) throw refusal(server, connack);
-        this.#speaksOnly311.add(server.label);
+        this.#versions.learn(server, 4);
       }
     } catch (error) {
       throw attemptError(server, error as Error, firstBytes);
@@ -168,11 +178,6 @@ export class Connector {
     );
   }
 
-  #versionFor(server: Server, { protocolVersion }: ResolvedOptions): ProtocolVersion {
-    if (protocolVersion !== 'auto') return protocolVersion;
-    return this.#speaksOnly311.has(server.label) ? 4 : 5;
-  }
-
   /** A dial that ignores its signal must not outlive the attempt. */
   #open(server: Server, signal: AbortSignal, context: DialContext): Promise<Duplex> {
     signal.throwIfAborted();
@@ -183,11 +188,6 @@ export class Connector {
       throw error;
     });
   }
-}
-
-/** MQTT 3.1.1 has no enhanced authentication, and going without it would be no fallback. */
-function mayFallBack({ protocolVersion, authentication }: ResolvedOptions): boolean {
-  return protocolVersion === 'auto' && authentication === undefined;
 }
 
 /** The server may have accepted us already: one that is told that we leave on purpose does not publish the will. */

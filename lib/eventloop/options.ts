@@ -105,7 +105,7 @@ export interface EventLoopOptions {
    * `mqtt+srv://domain` and `mqtts+srv://domain`: the servers that the domain's SRV records name.
    */
   readonly url?: string | readonly string[] | undefined;
-  /** `auto`: 5, then 3.1.1 when the server refuses the version. 4 is MQTT 3.1.1. Default `auto`. */
+  /** `auto`: 5, then 3.1.1 when the server refuses the version, or closes the connection on it without a word. 4 is MQTT 3.1.1. Default `auto`. */
   readonly protocolVersion?: 'auto' | 5 | 4 | undefined;
   /** 1 to 65 535 bytes of UTF-8. Default: random, stable for the life of the loop. */
   readonly clientId?: string | undefined;

@@ -1,4 +1,5 @@
 import { EventLoop, MqttConnectionRefusedError, type Credentials } from 'nestjs-rumqtt/eventloop';
+import type { ScriptedBroker, ScriptedConnection } from 'nestjs-rumqtt/testing';
 import { describe, expect, test } from 'vitest';
 import { scriptedLoop } from '../../fixtures/scripted-loop.js';
 import { watch } from '../../fixtures/watch.js';
@@ -207,6 +208,62 @@ describe("protocolVersion 'auto'", () => {
     await clock.settle();
     expect(started.error).toMatchObject({ reasonCode: 0x86 });
     expect(broker.connections).toHaveLength(1);
+  });
+
+  /** A broker that knows only 3.1.1, and closes the connection on anything else. */
+  async function closesOnFive(broker: ScriptedBroker): Promise<ScriptedConnection> {
+    const first = await broker.accept();
+    expect((await first.connect()).protocolVersion).toBe(5);
+    first.end();
+    const second = await broker.accept();
+    expect((await second.connect()).protocolVersion).toBe(4);
+    return second;
+  }
+
+  test('tries 3.1.1 in the same attempt when the server closes the connection without a word', async () => {
+    const { loop, broker, clock, disconnected } = scriptedLoop({ protocolVersion: 'auto' });
+    const started = loop.start();
+    (await closesOnFive(broker)).connack();
+    await started;
+    await clock.settle();
+    expect(loop.negotiated?.protocolVersion).toBe(4);
+    expect(disconnected).toEqual([]);
+  });
+
+  test('believes it the second time: once it may have been the network', async () => {
+    const { loop, broker, clock } = scriptedLoop({ protocolVersion: 'auto', reconnect: { jitter: 'none' } });
+    void loop.start();
+    for (let times = 1; times <= 2; times++) {
+      const connection = await closesOnFive(broker);
+      connection.connack();
+      await clock.settle();
+      connection.cut();
+      await clock.advance(5_000);
+    }
+    expect((await broker.acceptConnected()).connectPacket?.protocolVersion).toBe(4);
+  });
+
+  test('a server that has spoken MQTT 5 is never asked for 3.1.1', async () => {
+    const { loop, broker, clock } = scriptedLoop({ protocolVersion: 'auto', reconnect: { jitter: 'none' } });
+    void loop.start();
+    const first = await broker.acceptConnected();
+    await clock.settle();
+    first.cut();
+    await clock.advance(1_000);
+    const second = await broker.accept();
+    await second.connect();
+    second.end();
+    await clock.advance(10_000);
+    expect((await broker.acceptConnected()).connectPacket?.protocolVersion).toBe(5);
+  });
+
+  test('a server that closes both is not there: the attempt fails once', async () => {
+    const { loop, broker, clock } = scriptedLoop({ protocolVersion: 'auto' });
+    const started = watch(loop.start());
+    (await closesOnFive(broker)).end();
+    await clock.settle();
+    expect(started.error).toMatchObject({ code: 'MQTT_CONNECT_FAILED' });
+    expect(broker.connections).toHaveLength(2);
   });
 
   test('gives up when 3.1.1 is refused too', async () => {
