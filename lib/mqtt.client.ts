@@ -40,7 +40,7 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
   readonly #release: (() => Promise<void>) | undefined;
   readonly #requester: Requester;
   readonly #logger = new Logger(MqttClient.name);
-  readonly #limiter = new LogLimiter();
+  readonly #limiter: LogLimiter;
   readonly #tracing: MqttTracing | undefined;
 
   /** @throws MqttOptionsError */
@@ -54,6 +54,7 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
       this.#connection = new MqttConnection(options);
       this.#release = this.#connection.claim();
     }
+    this.#limiter = new LogLimiter(this.#logger, this.#connection.clock);
     this.#requester = new Requester(this.#connection);
     this.#tracing = this.#connection.options.tracing;
     forwardStatus(this.#connection.loop, this._status$);
@@ -74,6 +75,7 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
   async close(): Promise<void> {
     this.#requester.close();
     await this.#release?.();
+    this.#limiter.flush();
   }
 
   /** The event loop. */
@@ -169,7 +171,7 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
     const outcome = this.#emit(pattern, data);
     let isObserved = false;
     outcome.catch((error: unknown) => {
-      const suffix = isObserved ? undefined : this.#limiter.admit('emit');
+      const suffix = isObserved ? undefined : this.#limiter.admit('emits that failed');
       if (suffix !== undefined) this.#logger.error(`emit failed: ${describeError(error)}${suffix}`);
     });
     return new Observable<TResult>((observer) => {

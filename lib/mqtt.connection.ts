@@ -44,7 +44,7 @@ export class MqttConnection {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly #logger = new Logger('MqttConnection');
-  readonly #limiter = new LogLimiter();
+  readonly #limiter: LogLimiter;
   readonly #codecs: Set<PayloadCodec>;
   readonly #presence: Presence | undefined;
   #isDeliveryOpen: boolean;
@@ -80,7 +80,8 @@ export class MqttConnection {
     this.clock = runtime.clock ?? systemClock;
     this.random = runtime.random ?? Math.random;
     this.#isDeliveryOpen = !opensLater;
-    logConnection(loop, this.name);
+    this.#limiter = new LogLimiter(this.#logger, this.clock);
+    logConnection(loop, this.name, this.clock);
     if (nest.presence !== undefined) this.#presence = new Presence(nest.presence, loop, this.#logger);
   }
 
@@ -203,6 +204,7 @@ export class MqttConnection {
     const leastMs = Math.min(drainTimeoutMs, leastQueueDrainMs);
     this.#presence?.leave();
     const { drained } = await this.loop.shutdown({ drainTimeoutMs: Math.max(leastMs, drainTimeoutMs - usedMs) });
+    this.#limiter.flush();
     if (!drained) {
       this.#logger.warn(
         `closed before everything was sent and handled: ${drainTimeoutMs} ms were not enough; raise drainTimeoutMs`,
@@ -224,7 +226,7 @@ export class MqttConnection {
     if (this.#consumer !== undefined) return this.#consumer(message, reply !== undefined);
     if (reply !== undefined) return undefined;
     if (this.#consumerExpected || !this.#isDeliveryOpen) return this.#nextChange().then(() => this.#deliver(message));
-    const suffix = this.#limiter.admit('unclaimed');
+    const suffix = this.#limiter.admit('messages without handlers');
     if (suffix !== undefined) {
       this.#logger.warn(
         `message on "${message.topic}" ignored: this application has no MQTT handlers; an earlier session may have left the subscription${suffix}`,

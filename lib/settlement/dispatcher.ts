@@ -124,7 +124,7 @@ export class Dispatcher {
   #nobody(message: IncomingMessage): unknown {
     this.#unmatched++;
     this.#host.unmatched(message);
-    const suffix = this.#host.limiter.admit('unmatched');
+    const suffix = this.#host.limiter.admit('unmatched messages');
     if (suffix !== undefined) {
       this.#host.logger.warn(
         `no handler matches "${message.topic}": the message is ignored; declare one, or remove the subscription that an earlier session has left${suffix}`,
@@ -136,7 +136,7 @@ export class Dispatcher {
 
   /** Event handlers of a request may be mere observers; another service may well answer. */
   #nobodyAnswers(message: IncomingMessage): void {
-    const suffix = this.#host.limiter.admit('unanswered');
+    const suffix = this.#host.limiter.admit('unanswered requests');
     if (suffix !== undefined) {
       this.#host.logger.warn(
         `request on "${message.topic}" matches event handlers only: nobody answers it here; use @MqttMessage to answer, or emit() to send an event${suffix}`,

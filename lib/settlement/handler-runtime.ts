@@ -39,7 +39,7 @@ export type RuntimeOptions = Pick<
 export class HandlerRuntime {
   readonly #options: RuntimeOptions;
   readonly #logger: LoggerService;
-  readonly #limiter = new LogLimiter();
+  readonly #limiter: LogLimiter;
   readonly #clock: Clock;
   readonly #report: OutcomeReport;
   readonly #redelivery: Redelivery;
@@ -52,6 +52,7 @@ export class HandlerRuntime {
     this.#logger = logger;
     const { clock } = host;
     this.#clock = clock;
+    this.#limiter = new LogLimiter(logger, clock);
     this.#report = new OutcomeReport(logger, this.#limiter);
     const redelivery = (this.#redelivery = new Redelivery(loop, clock, logger));
     const { serverConcurrency, contentTypeCodecs } = options;
@@ -93,6 +94,7 @@ export class HandlerRuntime {
     const { running } = this.#dispatcher;
     this.#dispatcher.abandon();
     this.#redelivery.stop();
+    this.#limiter.flush();
     const { counters } = this.#report;
     this.#tellWhatIsLeft(running, counters.left - left, counters.lost - lost);
   }
@@ -120,7 +122,7 @@ export class HandlerRuntime {
 
   #replyFailed(topic: string, error: unknown): void {
     this.#failedReplies++;
-    const suffix = this.#limiter.admit('reply');
+    const suffix = this.#limiter.admit('replies that could not be sent');
     if (suffix === undefined) return;
     this.#logger.error(`reply on "${topic}" could not be sent: ${describeError(error)}${suffix}`);
   }

@@ -78,7 +78,7 @@ export class OutcomeReport {
 
   deadLetterFailed(topic: string, error: unknown, delayMs: number): void {
     this.counters.deadLetterFailures++;
-    const suffix = this.#limiter.admit('dead letter');
+    const suffix = this.#limiter.admit('dead letters that could not be published');
     if (suffix === undefined) return;
     const reason = shortened(describeError(error), mostLoggedCharacters);
     this.#logger.error(

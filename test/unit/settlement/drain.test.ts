@@ -30,6 +30,25 @@ describe('a shutdown', () => {
     expect(at.log).toEqual([]);
   });
 
+  it('tells how many failures were left out of the log, and leaves no timer for it', async () => {
+    const at = await runtimeWith([
+      {
+        handle: () => {
+          throw new Error('broken');
+        },
+      },
+    ]);
+    const timers = at.clock.pendingTimers;
+    for (let id = 1; id <= 12; id++) await at.deliver(id);
+    at.pause();
+
+    await at.runtime.close(undefined);
+
+    expect(at.log).toHaveLength(11);
+    expect(at.log.at(-1)).toEqual({ level: 'warn', text: 'not logged: 2 more about t/#' });
+    expect(at.clock.pendingTimers).toBe(timers);
+  });
+
   it('leaves what would wait longer at once, and what waits behind it, and tells how many', async () => {
     const held = new Held();
     const at = await runtimeWith([
