@@ -1,11 +1,24 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 const root = new URL('../../', import.meta.url);
-const page = readFileSync(new URL('docs/defects.md', root), 'utf8');
-/** Those about TLS and JWT. */
-const LATER = new Set([14, 15, 17]);
+/** Those about TLS. */
+const LATER = new Set([14, 15]);
+
+const numbers = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1);
+
+const pages: [page: string, about: string, ids: string[]][] = [
+  [
+    'docs/defects.md',
+    'rumqtt and rumqttc',
+    [
+      ...numbers(28).flatMap((number) => (LATER.has(number) ? [] : `D${number}`)),
+      ...numbers(24).map((number) => `RD${number}`),
+    ],
+  ],
+  ['docs/defects-of-builtin.md', "Nest's built-in transport", numbers(26).map((number) => `N-D${number}`)],
+];
 
 interface Row {
   readonly id: string;
@@ -14,7 +27,7 @@ interface Row {
 }
 
 function rowsOf(markdown: string): Row[] {
-  const row = /^\| (R?D\d+) +\|.*\]\(\.\.\/([^)]+)\): `(.+)` +\|$/gm;
+  const row = /^\| ((?:R|N-)?D\d+) +\|.*\]\(\.\.\/([^)]+)\): `(.+)` +\|$/gm;
   return Array.from(markdown.matchAll(row), ([, id, file, title]) => ({ id: id!, file: file!, title: title! }));
 }
 
@@ -26,22 +39,21 @@ function problem({ id, file, title }: Row): string | undefined {
   return undefined;
 }
 
-test('every defect of rumqtt and rumqttc has a row in docs/defects.md', () => {
-  const ids = new Set(rowsOf(page).map(({ id }) => id));
-  const numbers = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1);
-  const expected = [
-    ...numbers(28).flatMap((number) => (LATER.has(number) ? [] : `D${number}`)),
-    ...numbers(24).map((number) => `RD${number}`),
-  ];
-  expect(expected.filter((id) => !ids.has(id))).toEqual([]);
-});
+describe.each(pages)('%s, about %s', (page, _of, expected) => {
+  const rows = rowsOf(readFileSync(new URL(page, root), 'utf8'));
 
-test('every row names a test that exists', () => {
-  expect(rowsOf(page).flatMap((row) => problem(row) ?? [])).toEqual([]);
+  test('every defect has a row', () => {
+    const ids = new Set(rows.map(({ id }) => id));
+    expect(expected.filter((id) => !ids.has(id))).toEqual([]);
+  });
+
+  test('every row names a test that exists', () => {
+    expect(rows.flatMap((row) => problem(row) ?? [])).toEqual([]);
+  });
 });
 
 test('a row that names a missing file or title is found', () => {
-  const [row] = rowsOf('| D1 | planted | [a](../test/none.test.ts): `nothing` |');
+  const [row] = rowsOf('| N-D1 | planted | [a](../test/none.test.ts): `nothing` |');
   expect(problem(row!)).toContain('does not exist');
   expect(
     problem({ ...row!, file: 'test/architecture/defects.test.ts', title: ['not', 'there'].join(' ') + '!' }),
