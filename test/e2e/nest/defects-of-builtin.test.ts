@@ -153,8 +153,6 @@ it('N-D18: what is emitted while offline is sent later, and failures are errors'
 });
 
 it('N-D25: nothing that users touch is of type any, and a server can be extended', async () => {
-  expectTypeOf<ReturnType<typeof MqttServer.prototype.unwrap>>().toEqualTypeOf<EventLoop>();
-  expectTypeOf<ReturnType<typeof MqttClient.prototype.unwrap>>().toEqualTypeOf<EventLoop>();
   expectTypeOf<MqttServer['status']>().toEqualTypeOf<Observable<EventLoopStatus>>();
   class CountingServer extends MqttServer {
     unmatched = 0;
@@ -168,6 +166,7 @@ it('N-D25: nothing that users touch is of type any, and a server can be extended
     }
   }
   const server = new CountingServer({ url: 'mqtt://localhost' });
+  expectTypeOf(server.unwrap()).toEqualTypeOf<EventLoop>();
   expect(server.unmatched).toBe(0);
   await server.close();
 });
