@@ -6,8 +6,9 @@ import { measureIdle } from './idle.js';
 import { measureLimitPublish, measureLimitReceive } from './limit.js';
 import { measureMemory } from './memory.js';
 import type { NestModule } from './nest/nest.js';
+import { measureOpenRequests, measureOpenRetries } from './open.js';
 import { measurePublish } from './publish.js';
-import { measureEvents, measureReceive } from './receive.js';
+import { measureEvents, measureReceive, measureSettlement } from './receive.js';
 import { measureRequests } from './requests.js';
 import { measureResume } from './resume.js';
 import type { Sample, Task } from './tasks.js';
@@ -26,6 +27,8 @@ async function measure(): Promise<Sample> {
       return task.client === 'limit' ? measureLimitReceive(task) : measureReceive((await client()).connect, task);
     case 'events':
       return measureEvents(await nest(), task);
+    case 'settlement':
+      return measureSettlement(await nest(), task);
     case 'requests':
       return measureRequests(await nest(), task);
     case 'memory':
@@ -36,6 +39,10 @@ async function measure(): Promise<Sample> {
       return measureResume(await client(), task);
     case 'idle':
       return measureIdle((await client()).connect, task);
+    case 'open-requests':
+      return measureOpenRequests(await nest(), task);
+    case 'open-retries':
+      return measureOpenRetries(await nest(), task);
   }
 }
 

@@ -1,6 +1,7 @@
 import { createHook } from 'node:async_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BenchClient, Connect } from './clients/client.js';
+import { activeTimers, heapBytes } from './meter.js';
 import type { Sample, TaskOf } from './tasks.js';
 
 const AT_ONCE = 50;
@@ -33,15 +34,4 @@ export async function measureIdle(connect: Connect, task: TaskOf<'idle'>): Promi
   hook.disable();
   await Promise.all(clients.map((client) => client.close()));
   return { heapKilobytes, timers, timersStarted, idleCpuMicros: (user + system) / clients.length };
-}
-
-/** With the buffers that objects hold outside the heap. */
-function heapBytes(): number {
-  globalThis.gc!();
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
-}
-
-function activeTimers(): number {
-  return process.getActiveResourcesInfo().filter((type) => type === 'Timeout').length;
 }

@@ -52,3 +52,14 @@ export class Meter {
     }
   }
 }
+
+/** What is left after a collection, with the buffers that objects hold outside the heap. */
+export function heapBytes(): number {
+  globalThis.gc!();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
+export function activeTimers(): number {
+  return process.getActiveResourcesInfo().filter((type) => type === 'Timeout').length;
+}

@@ -12,7 +12,7 @@ export const rowOptions = {
 export const rowOptionsHelp = `  --messages n         measured messages of every client, after a warm-up of half as many
   --payload-bytes n    of the publish and receive rows (256)
   --protocol-version n 4 (MQTT 3.1.1) or 5 (4)
-  --long               flatness up to ten million messages`;
+  --long               flatness up to ten million messages, a million open requests and retries`;
 
 export function optionsOf(values: {
   readonly messages?: string | undefined;

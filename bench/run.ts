@@ -9,6 +9,7 @@ import type { Sample, Task } from './tasks.js';
 import type { Version } from './wire.js';
 
 const TIMEOUT_MS = 300_000;
+const MEASURES_HEAP: ReadonlySet<Task['kind']> = new Set(['memory', 'idle', 'open-requests', 'open-retries']);
 const env = { ...process.env, NODE_ENV: 'production', DEBUG: '' };
 const ownPrograms = new URL('.', import.meta.url);
 
@@ -17,7 +18,7 @@ export async function runTask(task: Task, programs = ownPrograms): Promise<Sampl
   if (task.client === 'libmosquitto') return runLibmosquitto(task, TIMEOUT_MS);
   const child = fork(fileURLToPath(new URL('client-process.js', programs)), [JSON.stringify(task)], {
     env,
-    execArgv: task.kind === 'memory' || task.kind === 'idle' ? ['--expose-gc'] : [],
+    execArgv: MEASURES_HEAP.has(task.kind) ? ['--expose-gc', '--max-old-space-size=4096'] : [],
     timeout: TIMEOUT_MS,
   });
   const result = once(child, 'message');

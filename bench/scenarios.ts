@@ -1,5 +1,5 @@
 import type { ClientName, Work } from './tasks.js';
-import { WINDOW, type Payload, type QoS } from './wire.js';
+import { WINDOW, type Payload, type QoS, type Settlement } from './wire.js';
 
 /** One line of a row: a client, or ours once more with other work. */
 export interface Entrant {
@@ -50,7 +50,7 @@ const cpu = (...goals: Goal[]): Metric => ({ key: 'cpuMicros', unit: 'µs CPU', 
 
 export interface ScenarioOptions {
   readonly payloadBytes: number;
-  /** The rows of flatness go on to ten million messages. */
+  /** The rows of flatness go on to ten million messages, and a million requests and retries are open. */
   readonly isLong: boolean;
 }
 
@@ -80,10 +80,27 @@ export function scenarios({ payloadBytes, isLong }: ScenarioOptions): readonly S
       server: 'peer',
       metrics: [cpu({ than: 'builtin', times: 5 })],
       entrants: (['ours', 'builtin'] as const).map((client) =>
-        entrant(client, { kind: 'events', qos: 1, handlers: 1, topics: 1, concurrency: 64 }, 150_000, {
+        entrant(client, { kind: 'events', qos: 1, handlers: 1, topics: 1, settlement: { concurrency: 64 } }, 150_000, {
           builtin: 30_000,
         }),
       ),
+    },
+    {
+      name: 'settlement',
+      title: 'QoS 1 event, acknowledged after an asynchronous handler',
+      server: 'peer',
+      metrics: [cpu({ flatWithin: 0.3, except: [] })],
+      entrants: [
+        settled('bare', 'bare', {}),
+        settled('ordered', 'concurrency 64, ordering by topic', { concurrency: 64, ordering: 'topic' }),
+        settled('everything', 'these, retry, dead letter and timeout', {
+          concurrency: 64,
+          ordering: 'topic',
+          handlerTimeoutMs: 30_000,
+          retry: { minDelayMs: 1_000, jitter: 'none' },
+          deadLetter: 'dead/{topic}',
+        }),
+      ],
     },
     requests(1, 0.55),
     requests(64, 0.6),
@@ -127,6 +144,13 @@ export function scenarios({ payloadBytes, isLong }: ScenarioOptions): readonly S
         entrant(client, { kind: 'idle', connections: 1_000 }, 0, {}, 0),
       ),
     },
+    held('open-requests', 'open requests that nobody answers', isLong, [
+      { ...entrant('ours', { kind: 'open-requests', by: 'request' }, 0), name: 'request', title: 'request()' },
+      { ...entrant('ours', { kind: 'open-requests', by: 'send' }, 0), name: 'send', title: "Nest's send()" },
+    ]),
+    held('open-retries', 'events that wait for a retry, beside their own bytes', isLong, [
+      entrant('ours', { kind: 'open-retries' }, 0),
+    ]),
     flat('flat-handlers', 'event for the last of so many handlers', 0.1, [1, 10, 100, 1_000, 10_000], (handlers) => ({
       work: { kind: 'events', qos: 0, handlers, topics: 1 },
       messages: 200_000,
@@ -234,6 +258,24 @@ function events(
     entrants: (['ours', 'builtin'] as const).map((client) =>
       entrant(client, { kind: 'events', qos: 0, handlers, topics }, 150_000, { builtin }),
     ),
+  };
+}
+
+function settled(name: string, title: string, settlement: Settlement): Entrant {
+  return { ...entrant('ours', { kind: 'settlement', topics: 100, settlement }, 150_000), name, title };
+}
+
+function held(name: string, title: string, isLong: boolean, entrants: readonly Entrant[]): Scenario {
+  const messages = isLong ? 1_000_000 : 100_000;
+  return {
+    name,
+    title: `${isLong ? '1 000 000' : '100 000'} ${title}`,
+    server: 'peer',
+    metrics: [
+      { key: 'bytes', unit: 'B heap each', goals: [{ most: 1_024 }] },
+      { key: 'timers', unit: 'timers for all', goals: [{ most: 1 }] },
+    ],
+    entrants: entrants.map((each) => ({ ...each, messages, warmUp: 20_000 })),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Payload, QoS, Resumption, Version } from './wire.js';
+import type { Payload, QoS, Resumption, Settlement, Version } from './wire.js';
 
 export type ClientName = 'ours' | 'mqttjs' | 'builtin' | 'libmosquitto' | 'limit';
 
@@ -15,19 +15,25 @@ export type Work =
       readonly connections?: number;
     }
   | { readonly kind: 'receive'; readonly qos: QoS; readonly payload: Payload; readonly subscriptions?: number }
-  /** Messages go round as many of the handlers, those registered last. `concurrency` makes them asynchronous. */
+  /** Messages go round as many of the handlers, those registered last. `settlement` makes them asynchronous. */
   | {
       readonly kind: 'events';
       readonly qos: QoS;
       readonly handlers: number;
       readonly topics: number;
-      readonly concurrency?: number;
+      readonly settlement?: Settlement;
     }
+  /** QoS 1 events on so many topics for one asynchronous handler. */
+  | { readonly kind: 'settlement'; readonly topics: number; readonly settlement: Settlement }
   | { readonly kind: 'requests'; readonly concurrency: number; readonly qos: QoS }
   | { readonly kind: 'memory'; readonly bound: number }
   | { readonly kind: 'delay'; readonly qos: QoS; readonly payload: Payload }
   | ({ readonly kind: 'resume' } & Resumption)
-  | { readonly kind: 'idle'; readonly connections: number };
+  | { readonly kind: 'idle'; readonly connections: number }
+  /** Requests that nobody answers. */
+  | { readonly kind: 'open-requests'; readonly by: 'request' | 'send' }
+  /** Events whose handler fails, and is tried again much later. */
+  | { readonly kind: 'open-retries' };
 
 export type Task<W extends Work = Work> = {
   readonly client: ClientName;

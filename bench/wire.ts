@@ -7,10 +7,23 @@ export type Payload = number | 'json';
 
 export const WINDOW = 100;
 
+/** How a server settles messages, where the transport can do it. */
+export interface Settlement {
+  /** Messages that a handler works on at once. */
+  readonly concurrency?: number;
+  readonly ordering?: 'topic';
+  readonly handlerTimeoutMs?: number;
+  readonly retry?: { readonly minDelayMs: number; readonly jitter: 'none' };
+  readonly deadLetter?: string;
+}
+
 /** Of equal length for every index below 10 000, so that encoded packets are too. */
 export function topicOf(index: number): string {
   return `plant/${String(index).padStart(4, '0')}/line/3/state`;
 }
+
+/** Matches every `topicOf`. */
+export const ALL_TOPICS = 'plant/+/line/3/state';
 
 /** Matches `topicOf(index)` and nothing else that the benchmarks send. */
 export function filterOf(index: number): string {

@@ -1,17 +1,16 @@
 import { Controller, type Type } from '@nestjs/common';
 import { EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
-import { filterOf } from '../wire.js';
 
 export const REQUEST_TOPIC = 'plants/sum';
 
 /**
- * A controller with `handlers` methods, each with Nest's own `@EventPattern` for one wildcard filter. Asynchronous ones
+ * A controller with a method for each filter, with Nest's own `@EventPattern`. Asynchronous ones
  * end in a later turn of Node's event loop, as a handler does that waits for a database.
  */
-export function eventController(handlers: number, onEvent: () => void, isAsynchronous: boolean): Type {
+export function eventController(filters: readonly string[], onEvent: () => void, isAsynchronous: boolean): Type {
   class EventsController {}
   const prototype = EventsController.prototype as Record<string, unknown>;
-  for (let index = 0; index < handlers; index++) {
+  for (const [index, filter] of filters.entries()) {
     const name = `onEvent${index}`;
     const handle = (reading: { value: number }): void => {
       if (reading.value !== 21.53) throw new Error(`handler ${index} got ${JSON.stringify(reading)}`);
@@ -24,7 +23,7 @@ export function eventController(handlers: number, onEvent: () => void, isAsynchr
         }
       : handle;
     Payload()(prototype, name, 0);
-    EventPattern(filterOf(index))(prototype, name, Object.getOwnPropertyDescriptor(prototype, name)!);
+    EventPattern(filter)(prototype, name, Object.getOwnPropertyDescriptor(prototype, name)!);
   }
   Controller()(EventsController);
   return EventsController;

@@ -1,14 +1,15 @@
 import { Module, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { AsyncMicroserviceOptions, ClientProxy, MicroserviceOptions } from '@nestjs/microservices';
-import type { QoS, Version } from '../wire.js';
+import type { QoS, Settlement, Version } from '../wire.js';
 
 export interface NestOptions {
   readonly url: string;
   readonly protocolVersion: Version;
   readonly qos: QoS;
-  /** Messages that a handler works on at once, where the transport bounds them. */
-  readonly concurrency?: number;
+  readonly settlement?: Settlement;
+  /** Messages that are not settled, and requests that are not answered, where the transport bounds them. */
+  readonly capacity?: number;
 }
 
 export interface BenchServer {

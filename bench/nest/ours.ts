@@ -1,13 +1,21 @@
 import type { Type } from '@nestjs/common';
-import type { ClientProxy } from '@nestjs/microservices';
 import { MqttClient, MqttServer } from 'nestjs-rumqtt';
 import { startMicroservice, type BenchServer, type NestOptions } from './nest.js';
 
 export async function startServer(options: NestOptions, controller: Type): Promise<BenchServer> {
-  const { url, protocolVersion, qos, concurrency } = options;
+  const { url, protocolVersion, qos, settlement, capacity: incomingCapacity } = options;
   // Room for the subscriptions of 10 000 handlers at once.
   const requestCapacity = 10_000;
-  const server = new MqttServer({ url, protocolVersion, subscribeQos: qos, concurrency, requestCapacity });
+  const server = new MqttServer({
+    url,
+    protocolVersion,
+    subscribeQos: qos,
+    requestCapacity,
+    incomingCapacity,
+    // Only the number is to be the bound.
+    ...(incomingCapacity !== undefined && { incomingCapacityBytes: 2 ** 30 }),
+    ...settlement,
+  });
   const app = await startMicroservice(controller, { strategy: server });
   return {
     subscribe: (filter, floodQos) => server.unwrap().subscribe(filter, { qos: floodQos }),
@@ -15,6 +23,6 @@ export async function startServer(options: NestOptions, controller: Type): Promi
   };
 }
 
-export function createClient({ url, protocolVersion, qos }: NestOptions): ClientProxy {
-  return new MqttClient({ url, protocolVersion, requestQos: qos });
+export function createClient({ url, protocolVersion, qos, capacity }: NestOptions): MqttClient {
+  return new MqttClient({ url, protocolVersion, requestQos: qos, maxPendingRequests: capacity });
 }
