@@ -7,6 +7,7 @@ export { getMqttTransportId } from './mqtt.constants.js';
 export { MqttContext } from './mqtt.context.js';
 export {
   MqttDecodeError,
+  MqttHandlersError,
   MqttHandlerTimeoutError,
   MqttMissingPackageError,
   MqttNoResponderError,
@@ -14,6 +15,7 @@ export {
   MqttSettlementError,
   MqttSubscriptionsRefusedError,
   MqttTooManyRequestsError,
+  type MqttHandlerIssue,
   type MqttSettlementMisuse,
 } from './mqtt.errors.js';
 export { MqttModule } from './mqtt.module.js';

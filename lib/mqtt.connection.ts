@@ -48,6 +48,7 @@ export class MqttConnection {
   readonly #codecs: Set<PayloadCodec>;
   readonly #presence: Presence | undefined;
   #isDeliveryOpen: boolean;
+  readonly #checks: (() => void)[] = [];
   readonly #openers: (() => Promise<void>)[] = [];
   #started: Promise<void> | undefined;
   #isStarted = false;
@@ -102,8 +103,14 @@ export class MqttConnection {
     ));
   }
 
+  /** @param check - throws when there is no point in connecting */
+  beforeStart(check: () => void): void {
+    this.#checks.push(check);
+  }
+
   /** Before anything is sent or received: what a codec lacks is told at the start of the application. */
   async #start(): Promise<void> {
+    for (const check of this.#checks) check();
     await this.loadCodecs();
     await this.loop.start();
   }

@@ -1,4 +1,4 @@
-import { brand, MqttError } from './eventloop/errors.js';
+import { brand, MqttError, type OptionIssue } from './eventloop/errors.js';
 
 /** Too many requests wait for replies. Nothing was sent. @publicApi */
 export class MqttTooManyRequestsError extends MqttError {
@@ -93,6 +93,28 @@ export class MqttHandlerTimeoutError extends MqttError {
     super(
       `the handler for "${pattern}" did not settle within ${handlerTimeoutMs} ms; make it end (a stream too), or raise handlerTimeoutMs`,
     );
+  }
+}
+
+/** One mistake in the declaration of a handler. @publicApi */
+export interface MqttHandlerIssue extends OptionIssue {
+  /** The pattern of the handler, as far as it can be shown. */
+  readonly pattern: string;
+}
+
+/** Handlers that cannot work as they are declared. Lists every mistake of every handler at once. @publicApi */
+export class MqttHandlersError extends MqttError {
+  static {
+    brand(this, 'MqttHandlersError');
+  }
+  override readonly code = 'MQTT_INVALID_HANDLERS';
+
+  constructor(readonly issues: readonly MqttHandlerIssue[]) {
+    const mistakes = issues.map(
+      ({ option, pattern, value, expected }) =>
+        `${option} of the handler for "${pattern}" is ${value}, expected ${expected}`,
+    );
+    super(`invalid MQTT handlers: ${mistakes.join('; ')}`);
   }
 }
 

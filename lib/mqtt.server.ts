@@ -1,7 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { Server, type MessageHandler } from '@nestjs/microservices';
 import { Emitter } from './eventloop/emitter.js';
-import { MqttArgumentError } from './eventloop/errors.js';
 import type { EventLoop } from './eventloop/event-loop.js';
 import type { EventLoopStatus } from './eventloop/events.js';
 import type { IncomingMessage } from './eventloop/messages.js';
@@ -17,7 +16,7 @@ import {
   type MqttHandlerDescription,
   type MqttHandlerStats,
 } from './routing/handler-description.js';
-import { registerHandler } from './routing/handler.js';
+import { HandlerRegistry } from './routing/handler-registry.js';
 import { Router } from './routing/router.js';
 import { HandlerRuntime } from './settlement/handler-runtime.js';
 import type { MqttSettlementStats } from './settlement/outcome-report.js';
@@ -65,6 +64,7 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
   protected override readonly logger = new Logger(MqttServer.name);
   readonly #connection: MqttConnection;
   readonly #router = new Router();
+  readonly #registry: HandlerRegistry;
   readonly #subscriptions: HandlerSubscriptions;
   readonly #runtime: HandlerRuntime;
   readonly #plainStartHook = this.onProcessingStartHook;
@@ -84,18 +84,18 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     // Failures of event handlers are observed and reported here, so Nest 12 must not report them as well. Nest 11 has no such field.
     Object.assign(this, { propagatesEventHandlerErrors: true });
     this.transportId = getMqttTransportId(this.#connection.name);
-    const { loop } = this.#connection;
-    const { onSubscriptionRefused } = this.#connection.options;
-    this.#subscriptions = new HandlerSubscriptions(loop, this.#router, this.logger, onSubscriptionRefused);
-    this.#runtime = new HandlerRuntime(loop, this.#router, this.#connection.options, this.logger, {
+    const { loop, options: settings } = this.#connection;
+    const normalizePattern = (pattern: never): string => this.normalizePattern(pattern);
+    this.#registry = new HandlerRegistry(this.#router, settings, normalizePattern);
+    this.#connection.beforeStart(() => this.#registry.assertAllWork());
+    this.#subscriptions = new HandlerSubscriptions(loop, this.#router, this.logger, settings.onSubscriptionRefused);
+    this.#runtime = new HandlerRuntime(loop, this.#router, settings, this.logger, {
       server: this,
       clock: this.#connection.clock,
       random: this.#connection.random,
-      normalizePattern: (pattern) => this.normalizePattern(pattern),
+      normalizePattern,
       isPaused: () => this.#connection.isIntakePaused,
-      processingHooks: tracedHooks(this.#connection.options.tracing, loop, () =>
-        this.#hasHooks() ? this.#withHooks : undefined,
-      ),
+      processingHooks: tracedHooks(settings.tracing, loop, () => (this.#hasHooks() ? this.#withHooks : undefined)),
       unmatched: (message) => this.#events.emit('unmatched', message),
       undecodable: (message, error) => this.#events.emit('undecodable', { message, error }),
     });
@@ -104,7 +104,7 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
 
   /**
    * Connects. Delivery to handlers begins when the application has bootstrapped too; a server without the module does
-   * not learn of that and begins at once.
+   * not learn of that and begins at once. Fails, before it connects, with {@link MqttHandlersError} when handlers cannot work.
    */
   listen(callback: (error?: unknown) => unknown): void {
     this.#listening ??= this.#listen();
@@ -122,28 +122,22 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     return (this.#closing ??= this.#close());
   }
 
+  /** What is wrong with a handler is told when the server starts, together with what is wrong with the others. */
   override addHandler(
     pattern: unknown,
     callback: MessageHandler,
     isEventHandler = false,
     extras: Record<string, unknown> = {},
   ): void {
-    const route = this.#routeOf(pattern);
-    const { options } = this.#connection;
-    const handler = registerHandler(route, callback, isEventHandler, extras, this.#router.handlers.length, {
-      qos: options.subscribeQos,
-      share: options.share,
-      settlement: options.settlement,
-      payload: options.payload,
-      isSessionResumed: options.isSessionResumed,
-    });
+    const handler = this.#registry.add(pattern, callback, isEventHandler, extras);
+    if (handler === undefined) return;
     callback.isEventHandler = isEventHandler;
     callback.extras = extras;
-    this.#router.add(handler);
     this.#connection.expectCodec(handler.codec);
     this.#connection.expectConsumer();
     // For tools that list handlers; ours are in the router, where one pattern may have several.
-    if (!this.messageHandlers.has(route)) this.messageHandlers.set(route, callback);
+    const { declared } = handler.pattern;
+    if (!this.messageHandlers.has(declared)) this.messageHandlers.set(declared, callback);
   }
 
   /** The first handler that a message on this topic runs. */
@@ -175,12 +169,18 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     return this.#router.handlers.map(describeHandlerStats);
   }
 
-  /** What was declared about each handler, in order of registration. */
+  /**
+   * What was declared about each handler, in order of registration.
+   *
+   * @throws MqttHandlersError when handlers cannot work as they are declared
+   */
   describeHandlers(): MqttHandlerDescription[] {
+    this.#registry.assertAllWork();
     return this.#router.handlers.map(describeHandler);
   }
 
   async #listen(): Promise<void> {
+    this.#registry.assertAllWork();
     this.#release ??= this.#connection.claim();
     await this.#connection.loadCodecs();
     await this.#connection.start();
@@ -217,16 +217,6 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     });
   }
 
-  #routeOf(pattern: unknown): string {
-    const isPattern =
-      typeof pattern === 'string' ||
-      typeof pattern === 'number' ||
-      (typeof pattern === 'object' && pattern !== null && !(pattern instanceof RegExp));
-    if (!isPattern)
-      throw new MqttArgumentError('pattern', pattern, 'a topic filter such as "plants/+plant", or an object');
-    return this.normalizePattern(pattern as never);
-  }
-
   #remindOfBootstrap(): void {
     this.#reminder = setTimeout(() => {
       this.logger.warn(
@@ -237,13 +227,8 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
   }
 
   #warnOfRivals(): void {
-    const answering = new Map<string, number>();
-    for (const { pattern, isEvent } of this.#router.handlers) {
-      if (!isEvent) answering.set(pattern.filter, (answering.get(pattern.filter) ?? 0) + 1);
-    }
-    for (const [filter, count] of answering) {
-      if (count > 1)
-        this.logger.warn(`${count} message handlers for "${filter}": all of them run, the first one answers`);
+    for (const [filter, count] of this.#registry.rivals()) {
+      this.logger.warn(`${count} message handlers for "${filter}": all of them run, the first one answers`);
     }
   }
 

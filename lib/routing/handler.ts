@@ -1,7 +1,7 @@
 import type { MessageHandler } from '@nestjs/microservices';
-import { MqttOptionsError } from '../eventloop/errors.js';
 import type { QoS, SubscribeOptions } from '../eventloop/messages.js';
 import { OptionChecks } from '../eventloop/option-checks.js';
+import { MqttHandlersError } from '../mqtt.errors.js';
 import { readPayloadSettings, type PayloadSettings } from '../serialization/payload-settings.js';
 import { planSettlement, type SettlementPlan } from '../settlement/settlement-plan.js';
 import { readSettlement, type SettlementSettings } from '../settlement/settlement-settings.js';
@@ -42,7 +42,7 @@ export interface RegisteredHandler extends PayloadSettings {
 /**
  * Reads a handler's pattern and extras. Extras with names of other packages are theirs and are left alone.
  *
- * @throws MqttOptionsError naming the handler and each mistake
+ * @throws MqttHandlersError naming each mistake
  * @internal
  */
 export function registerHandler(
@@ -54,30 +54,20 @@ export function registerHandler(
   defaults: HandlerDefaults,
 ): RegisteredHandler {
   const checks = new OptionChecks();
-  const label = (option: string): string => `${option} of the handler for "${declared}"`;
   const read = <T>(option: string, accepted: readonly T[]): T | undefined =>
-    checks.oneOf<T | undefined>(label(option), extras[option], accepted, undefined);
+    checks.oneOf<T | undefined>(option, extras[option], accepted, undefined);
   const qos = read<QoS>('qos', [0, 1, 2]) ?? defaults.qos;
-  const share = extras['share'] as string | false | undefined;
-  if (share !== undefined && share !== false && typeof share !== 'string') {
-    checks.report(label('share'), share, 'the name of a group, or false');
-  }
   const noLocal = read('noLocal', [true, false]);
   const retainAsPublished = read('retainAsPublished', [true, false]);
   const retainHandling = read<0 | 1 | 2>('retainHandling', [0, 1, 2]);
-  const settings = readSettlement(extras, defaults.settlement, defaults.isSessionResumed, checks, label);
-  const payload = readPayloadSettings(extras, defaults.payload, checks, label);
-  checks.finish();
-
-  const pattern = parsePattern(declared, share === false ? undefined : (share ?? groupFor(declared, defaults)));
-  if (noLocal === true && pattern.share !== undefined) {
-    throw new MqttOptionsError([
-      {
-        option: label('noLocal'),
-        value: 'true',
-        expected: 'false: MQTT forbids it on shared subscriptions [MQTT-3.8.3-4]',
-      },
-    ]);
+  const settings = readSettlement(extras, defaults.settlement, defaults.isSessionResumed, checks);
+  const payload = readPayloadSettings(extras, defaults.payload, checks);
+  const pattern = readPattern(declared, extras['share'], defaults, checks);
+  if (noLocal === true && pattern?.share !== undefined) {
+    checks.report('noLocal', true, 'false: MQTT forbids it on shared subscriptions [MQTT-3.8.3-4]');
+  }
+  if (pattern === undefined || checks.issues.length > 0) {
+    throw new MqttHandlersError(checks.issues.map((issue) => ({ pattern: declared, ...issue })));
   }
   return Object.freeze({
     pattern,
@@ -89,6 +79,21 @@ export function registerHandler(
     counters: { succeeded: 0, failed: 0, answeredErrors: 0, unfinished: 0, retried: 0 },
     ...payload,
   });
+}
+
+function readPattern(
+  declared: string,
+  share: unknown,
+  defaults: HandlerDefaults,
+  checks: OptionChecks,
+): TopicPattern | undefined {
+  if (share !== undefined && share !== false && typeof share !== 'string') {
+    checks.report('share', share, 'the name of a group, or false');
+  }
+  const group = typeof share === 'string' ? share : share === false ? undefined : groupFor(declared, defaults);
+  let pattern: TopicPattern | undefined;
+  checks.argument(() => (pattern = parsePattern(declared, group)));
+  return pattern;
 }
 
 /** A pattern that names its group keeps it. */

@@ -58,7 +58,7 @@ export function parsePattern(declared: string, share?: string): TopicPattern {
     .map((level, index) => readLevel(level, index, declared, wildcards))
     .join('/');
   const subscription = group === undefined ? filter : `$share/${group}/${filter}`;
-  assertTopicFilter(subscription, `pattern "${declared}"`);
+  assertTopicFilter(subscription, 'pattern');
   return Object.freeze({ declared, subscription, filter, share: group, wildcards: Object.freeze(wildcards) });
 }
 

@@ -19,19 +19,17 @@ export const undecodableActions = ['reject', 'dead-letter', 'acknowledge'] as co
 /**
  * Reads the payload options of a module or of a handler.
  *
- * @param label - how a mistake names its option
  * @internal
  */
 export function readPayloadSettings(
   given: Readonly<Record<string, unknown>>,
   defaults: PayloadSettings,
   checks: OptionChecks,
-  label: (option: string) => string = (option) => option,
 ): PayloadSettings {
   const { codec, onUndecodable } = given;
   return Object.freeze({
-    codec: readCodec(label('codec'), codec, defaults.codec, checks),
-    onUndecodable: readUndecodable(label('onUndecodable'), onUndecodable, defaults, checks),
+    codec: readCodec('codec', codec, defaults.codec, checks),
+    onUndecodable: readUndecodable('onUndecodable', onUndecodable, defaults, checks),
   });
 }
 

@@ -69,7 +69,6 @@ export function isSettlementOption(option: string): boolean {
  *
  * @param defaults - what holds for those that are not given
  * @param isSessionResumed - whether the broker sends again what was not acknowledged
- * @param label - how a mistake names its option
  * @internal
  */
 export function readSettlement(
@@ -77,12 +76,11 @@ export function readSettlement(
   defaults: SettlementSettings,
   isSessionResumed: boolean,
   checks: OptionChecks,
-  label: (option: string) => string = (option) => option,
 ): SettlementSettings {
-  const reader = new SettlementReader(checks, label, isSessionResumed);
+  const reader = new SettlementReader(checks, isSessionResumed);
   return Object.freeze({
     acknowledge: checks.oneOf<AcknowledgeMode>(
-      label('acknowledge'),
+      'acknowledge',
       given['acknowledge'],
       ['on-receive', 'after-handler', 'manual'],
       defaults.acknowledge,
@@ -90,7 +88,7 @@ export function readSettlement(
     concurrency: given['concurrency'] === undefined ? defaults.concurrency : reader.concurrency(given['concurrency']),
     ordering: given['ordering'] === undefined ? defaults.ordering : reader.ordering(given['ordering']),
     handlerTimeoutMs: checks.integer(
-      label('handlerTimeoutMs'),
+      'handlerTimeoutMs',
       given['handlerTimeoutMs'],
       0,
       dayMs,
@@ -105,17 +103,15 @@ export function readSettlement(
 /** Reads one option each; what is wrong is reported and replaced by something harmless. */
 class SettlementReader {
   readonly #checks: OptionChecks;
-  readonly #label: (option: string) => string;
   readonly #isSessionResumed: boolean;
 
-  constructor(checks: OptionChecks, label: (option: string) => string, isSessionResumed: boolean) {
+  constructor(checks: OptionChecks, isSessionResumed: boolean) {
     this.#checks = checks;
-    this.#label = label;
     this.#isSessionResumed = isSessionResumed;
   }
 
   concurrency(value: unknown): number {
-    return this.#checks.integer(this.#label('concurrency'), value, 1, 65_535, 1);
+    return this.#checks.integer('concurrency', value, 1, 65_535, 1);
   }
 
   ordering(value: unknown): SettlementSettings['ordering'] {
@@ -141,13 +137,8 @@ class SettlementReader {
         dayMs,
         Math.max(minDelayMs, 60_000),
       ),
-      factor: this.#checks.number(this.#label('retry.factor'), value['factor'], 1, 100, 2),
-      jitter: this.#checks.oneOf<'full' | 'none'>(
-        this.#label('retry.jitter'),
-        value['jitter'],
-        ['full', 'none'],
-        'full',
-      ),
+      factor: this.#checks.number('retry.factor', value['factor'], 1, 100, 2),
+      jitter: this.#checks.oneOf<'full' | 'none'>('retry.jitter', value['jitter'], ['full', 'none'], 'full'),
     });
   }
 
@@ -167,8 +158,8 @@ class SettlementReader {
     }
     return Object.freeze({
       topic,
-      qos: this.#checks.oneOf<QoS>(this.#label('deadLetter.qos'), options['qos'], [0, 1, 2], 1),
-      retain: this.#checks.boolean(this.#label('deadLetter.retain'), options['retain'], false),
+      qos: this.#checks.oneOf<QoS>('deadLetter.qos', options['qos'], [0, 1, 2], 1),
+      retain: this.#checks.boolean('deadLetter.retain', options['retain'], false),
     });
   }
 
@@ -212,7 +203,7 @@ class SettlementReader {
   }
 
   #integer(option: string, value: unknown, least: number, most: number, fallback: number): number {
-    return this.#checks.integer(this.#label(option), value, least, most, fallback);
+    return this.#checks.integer(option, value, least, most, fallback);
   }
 
   #known(option: string, value: object, known: readonly string[]): void {
@@ -222,7 +213,7 @@ class SettlementReader {
   }
 
   #report(option: string, value: unknown, expected: string): undefined {
-    this.#checks.report(this.#label(option), value, expected);
+    this.#checks.report(option, value, expected);
   }
 }
 

@@ -215,12 +215,12 @@ describe('handlers that cannot work', () => {
   ])('stop the application from starting: %s', async (_name, controller, message) => {
     await using started = await start([MqttModule.register(options)], [controller]);
 
-    expect(() =>
-      started.app.connectMicroservice({
-        inject: [MqttServer],
-        useFactory: (server: MqttServer) => ({ strategy: server }),
-      }),
-    ).toThrow(message);
+    started.app.connectMicroservice({
+      inject: [MqttServer],
+      useFactory: (server: MqttServer) => ({ strategy: server }),
+    });
+
+    await expect(started.app.startAllMicroservices()).rejects.toThrow(message);
   });
 });
 
