@@ -177,10 +177,16 @@ export function scenarios({ payloadBytes, isLong }: ScenarioOptions): readonly S
       }),
       [1, 10],
     ),
-    flat('flat-held', 'publish QoS 1, so many more never acknowledged', 0.3, [0, 1_000, 10_000, 65_000], (held) => ({
-      work: { kind: 'publish', qos: 1, payload: payloadBytes, held },
-      messages: 200_000,
-    })),
+    flat(
+      'flat-held',
+      'publish QoS 1, so many more never acknowledged',
+      0.3,
+      [0, 1_000, 10_000, 65_000],
+      (unacknowledged) => ({
+        work: { kind: 'publish', qos: 1, payload: payloadBytes, held: unacknowledged },
+        messages: 200_000,
+      }),
+    ),
     flat(
       'flat-subscriptions',
       'receive QoS 1, so many subscriptions',

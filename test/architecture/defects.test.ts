@@ -3,8 +3,6 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
 const root = new URL('../../', import.meta.url);
-/** Those about TLS. */
-const LATER = new Set([14, 15]);
 
 const numbers = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1);
 
@@ -12,10 +10,7 @@ const pages: [page: string, about: string, ids: string[]][] = [
   [
     'docs/defects.md',
     'rumqtt and rumqttc',
-    [
-      ...numbers(28).flatMap((number) => (LATER.has(number) ? [] : `D${number}`)),
-      ...numbers(24).map((number) => `RD${number}`),
-    ],
+    [...numbers(28).map((number) => `D${number}`), ...numbers(24).map((number) => `RD${number}`)],
   ],
   ['docs/defects-of-builtin.md', "Nest's built-in transport", numbers(26).map((number) => `N-D${number}`)],
 ];
