@@ -1,8 +1,9 @@
 const manifest = require('./package.json');
 
 const declared = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
-/** Of a subpath of its own, for those who have its optional peer. */
-const entryPoints = '^lib/((asyncapi|eventloop|opentelemetry|prometheus|terminus|testing)/)?index[.]ts$';
+/** The command, and the index of each subpath, for those who have its optional peer. */
+const entryPoints =
+  '^lib/(asyncapi/command|((asyncapi|eventloop|opentelemetry|prometheus|terminus|testing)/)?index)[.]ts$';
 const core = '^lib/eventloop/(session|admission|reconnect|codec)/';
 const vocabulary = '^lib/eventloop/([a-z-]*errors|clock|events|messages|negotiated|options|stats|text|topics)[.]ts$';
 

@@ -1,7 +1,9 @@
 // Packs the package and looks at the tarball as its users will: the manifest (publint), the types (attw), and every
-// entry point loaded by `import` and by `require`, beside Nest 12 and beside Nest 11.
+// entry point loaded by `import` and by `require` and every command run, beside Nest 12 and beside Nest 11.
+import { strict as assert } from 'node:assert';
 import { execFileSync } from 'node:child_process';
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -91,6 +93,30 @@ function load(names, project) {
   }
 }
 
+/** The commands of the package, run by name as npm installs them. */
+function runCommands(project) {
+  writeFileSync(
+    join(project, 'app.module.mjs'),
+    `
+    import { Controller, Module } from '@nestjs/common';
+    import { MqttEvent, MqttModule } from '${manifest.name}';
+    class Plants { water() {} }
+    Controller()(Plants);
+    MqttEvent('plants/+plant')(Plants.prototype, 'water', Object.getOwnPropertyDescriptor(Plants.prototype, 'water'));
+    export class AppModule {}
+    Module({ imports: [MqttModule.register()], controllers: [Plants] })(AppModule);`,
+  );
+  mkdirSync(join(project, 'node_modules/.bin'));
+  for (const [name, path] of Object.entries(manifest.bin)) {
+    const installed = join(project, 'node_modules', manifest.name, path);
+    chmodSync(installed, 0o755);
+    symlinkSync(installed, join(project, 'node_modules/.bin', name));
+  }
+  run('node_modules/.bin/nestjs-rumqtt-asyncapi', ['app.module.mjs', '--out', 'asyncapi.json'], project);
+  const { channels } = JSON.parse(readFileSync(join(project, 'asyncapi.json'), 'utf8'));
+  assert.deepEqual(Object.keys(channels), ['plants-plant']);
+}
+
 run('npm', ['pack', '--loglevel=warn', '--pack-destination', directory]);
 const tarball = join(directory, readdirSync(directory)[0]);
 run('node_modules/.bin/publint', ['run', tarball, '--strict']);
@@ -106,6 +132,7 @@ for (const [nest, folders] of Object.entries({
     entryPoints.filter((path) => !(path in peersOfSubpaths)),
     project,
   );
+  runCommands(project);
   link(Object.values(peersOfSubpaths), project, folders);
   load(entryPoints, project);
 }
