@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { Alarms } from './alarms.js';
 import type { Clock } from './clock.js';
 import { publishChannel, publishOutcome } from './diagnostics.js';
 import type { Driver } from './driver.js';
@@ -35,6 +36,8 @@ export class Requests {
   readonly #session: Session;
   readonly #driver: Driver;
   readonly #clock: Clock;
+  /** One timer for all the operations that have a time limit. */
+  readonly #alarms: Alarms;
   readonly #topics = new TopicEncoder();
   #options: RequestsOptions;
 
@@ -42,6 +45,7 @@ export class Requests {
     this.#session = session;
     this.#driver = driver;
     this.#clock = clock;
+    this.#alarms = new Alarms(clock);
     this.#options = options;
   }
 
@@ -110,7 +114,7 @@ export class Requests {
     if (options.signal === undefined && options.timeoutMs === undefined) return;
     // One signal for many publishes is no leak: each takes its listener back when it settles.
     if (options.signal !== undefined) setMaxListeners(0, options.signal);
-    operation.limit(options, this.#clock, withdraw);
+    operation.limit(options, this.#alarms, withdraw);
   }
 }
 

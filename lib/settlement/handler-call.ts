@@ -4,7 +4,7 @@ import { MqttContext, type SettlementByHand } from '../mqtt.context.js';
 import { MqttHandlerTimeoutError, MqttSettlementError } from '../mqtt.errors.js';
 import type { RegisteredHandler } from '../routing/handler.js';
 import type { IncomingCall, ReplyTarget } from '../serialization/incoming.js';
-import type { Alarm } from './alarms.js';
+import type { Alarm } from '../eventloop/alarms.js';
 import { handlerChannel, type HandlerDiagnostic, type HandlerOutcome } from './handler-diagnostics.js';
 import type { Failure } from './message-settlement.js';
 import type { RunEnvironment } from './run-environment.js';

@@ -3,7 +3,7 @@ import type { IncomingMessage } from '../eventloop/messages.js';
 import type { MqttDecodeError } from '../mqtt.errors.js';
 import type { RegisteredHandler } from '../routing/handler.js';
 import type { IncomingCall, ReplyTarget } from '../serialization/incoming.js';
-import type { Alarm } from './alarms.js';
+import type { Alarm } from '../eventloop/alarms.js';
 import type { Waiter } from './concurrency-gate.js';
 import { describeAttempt, describeConsequence } from './consequence.js';
 import { HandlerCall, type CallOwner } from './handler-call.js';

@@ -8,7 +8,7 @@ import type { NestOptions } from '../mqtt.options.js';
 import type { Router } from '../routing/router.js';
 import type { NormalizePattern } from '../serialization/envelope.js';
 import { CallReader } from '../serialization/incoming.js';
-import { Alarms } from './alarms.js';
+import { Alarms } from '../eventloop/alarms.js';
 import { ConcurrencyGate } from './concurrency-gate.js';
 import { DeadLetterPublisher } from './dead-letters.js';
 import { Dispatcher, type DispatcherHost } from './dispatcher.js';

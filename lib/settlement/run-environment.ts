@@ -2,7 +2,7 @@ import type { Clock } from '../eventloop/clock.js';
 import type { MqttContext } from '../mqtt.context.js';
 import type { RegisteredHandler } from '../routing/handler.js';
 import type { CallReader } from '../serialization/incoming.js';
-import type { Alarms } from './alarms.js';
+import type { Alarms } from '../eventloop/alarms.js';
 import type { ConcurrencyGate } from './concurrency-gate.js';
 import type { DeadLetterPublisher } from './dead-letters.js';
 import type { Failure } from './message-settlement.js';

@@ -22,6 +22,21 @@ test('a publish that was turned away listens to no signal and leaves no timer', 
   await loop.shutdown({ drainTimeoutMs: 0 });
 });
 
+test('any number of time limits take one timer, and each ends at its own time', async () => {
+  const clock = new VirtualClock();
+  const loop = new EventLoop({ requestCapacity: 10_000 }, { clock });
+  const ended: number[] = [];
+  const publishes = Array.from({ length: 1_000 }, (_, index) =>
+    loop.publish('a', 'x', { timeoutMs: 1_000 - index }).catch(() => void ended.push(clock.now())),
+  );
+  expect(clock.pendingTimers).toBe(1);
+  await clock.advance(1_000);
+  await Promise.all(publishes);
+  expect(ended).toEqual(Array.from({ length: 1_000 }, (_, index) => index + 1));
+  expect(clock.pendingTimers).toBe(0);
+  await loop.shutdown({ drainTimeoutMs: 0 });
+});
+
 test.each([
   ['QoS', { qos: 2 }, { maximumQos: 1 }],
   ['retain', { qos: 1, retain: true }, { retainAvailable: false }],

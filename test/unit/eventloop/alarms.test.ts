@@ -1,6 +1,6 @@
 import { VirtualClock } from 'nestjs-rumqtt/testing';
 import { describe, expect, it } from 'vitest';
-import { Alarms, type Alarm } from '../../../lib/settlement/alarms.js';
+import { Alarms, type Alarm } from '../../../lib/eventloop/alarms.js';
 
 function alarmOf(ring: () => void): Alarm {
   return { dueAtMs: 0, heapIndex: -1, ring };

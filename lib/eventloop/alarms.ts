@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../eventloop/clock.js';
+import type { Clock, Timer } from './clock.js';
 
 /** Something to be called at a time. It is in at most one {@link Alarms}, once. @internal */
 export interface Alarm {
