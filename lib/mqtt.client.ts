@@ -1,7 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { ClientProxy, type ReadPacket, type WritePacket } from '@nestjs/microservices';
 import { Observable } from 'rxjs';
-import { MqttArgumentError } from './eventloop/errors.js';
 import type { EventLoop } from './eventloop/event-loop.js';
 import type { EventLoopStatus } from './eventloop/events.js';
 import type { Delivery, PublishOptions, PublishResult } from './eventloop/messages.js';
@@ -13,9 +12,12 @@ import { MqttConnection } from './mqtt.connection.js';
 import { describeError, MqttRemoteError } from './mqtt.errors.js';
 import { LogLimiter } from './mqtt.logging.js';
 import { forwardStatus, type MqttConnectionEvents } from './mqtt.status.js';
+import { assertRequestOptions } from './requests/request-options.js';
 import { Requester } from './requests/requester.js';
+import { withPrefix, type Absolute } from './routing/topic-prefix.js';
 import type { PayloadCodec } from './serialization/codec.js';
 import { findCodec } from './serialization/codecs.js';
+import { content, withContentType } from './serialization/outgoing.js';
 import { asBytes, toJson } from './serialization/payload.js';
 import { unwrapRecord } from './serialization/record.js';
 import { tracedPublish, tracedRequest } from './telemetry/traced.js';
@@ -115,10 +117,12 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
     }
     const topic = target as string;
     if (this.#tracing !== undefined) {
-      const publish: Send<PublishResult> = (loop, payload, own) => loop.publish(topic, payload, own);
+      const publish: Send<PublishResult> = (loop, where, payload, own) => loop.publish(where, payload, own);
       return this.#traced(this.#tracing, topic, data, options, publish);
     }
-    return this.#outgoing(options?.codec, (loop, codec) => loop.publish(topic, ...content(data, options, codec)));
+    return this.#outgoing(options?.codec, (loop, codec) =>
+      loop.publish(this.#prefixed(topic, options), ...content(data, options, codec)),
+    );
   }
 
   /**
@@ -127,10 +131,12 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
    */
   enqueue(topic: string, data?: unknown, options?: MqttPublishOptions): Promise<Delivery> {
     if (this.#tracing !== undefined) {
-      const enqueue: Send<Delivery> = (loop, payload, own) => loop.enqueue(topic, payload, own);
+      const enqueue: Send<Delivery> = (loop, where, payload, own) => loop.enqueue(where, payload, own);
       return this.#traced(this.#tracing, topic, data, options, enqueue, ({ completed }) => completed);
     }
-    return this.#outgoing(options?.codec, (loop, codec) => loop.enqueue(topic, ...content(data, options, codec)));
+    return this.#outgoing(options?.codec, (loop, codec) =>
+      loop.enqueue(this.#prefixed(topic, options), ...content(data, options, codec)),
+    );
   }
 
   /**
@@ -152,7 +158,7 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
       let last: unknown;
       this.#send(this.#packet(pattern, data), options, ({ err, response, isDisposed }) => {
         if (err !== undefined && err !== null) {
-          return reject(err instanceof Error ? err : new MqttRemoteError(this.normalizePattern(pattern), err));
+          return reject(err instanceof Error ? err : new MqttRemoteError(this.#topicOf(pattern, options), err));
         }
         if (response !== undefined) last = response;
         if (isDisposed === true) resolve(last as TResult);
@@ -190,8 +196,10 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
     const { data, options } = unwrapRecord(packet.data);
     const { loop, options: settings } = this.#connection;
     const { codec } = settings.payload;
-    const payload = codec.hasEnvelope ? (asBytes(data) ?? toJson({ ...packet, data })) : codec.encode(data);
-    const topic = this.normalizePattern(packet.pattern);
+    const topic = this.#topicOf(packet.pattern);
+    const payload = codec.hasEnvelope
+      ? (asBytes(data) ?? toJson({ ...this.#addressed(packet, topic), data }))
+      : codec.encode(data);
     const own = withContentType(options, codec);
     if (this.#tracing === undefined) return loop.publish(topic, payload, own) as Promise<T>;
     const operation = { kind: 'publish', topic, loop } as const;
@@ -204,12 +212,13 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
   }
 
   #send(packet: ReadPacket, options: MqttRequestOptions, callback: (packet: WritePacket) => void): () => void {
-    const topic = this.normalizePattern(packet.pattern);
-    if (this.#tracing === undefined) return this.#requester.send(topic, packet, options, callback);
+    const topic = this.#topicOf(packet.pattern, options);
+    const addressed = this.#addressed(packet, topic);
+    if (this.#tracing === undefined) return this.#requester.send(topic, addressed, options, callback);
     const operation = { kind: 'request', topic, loop: this.#connection.loop } as const;
     const own = { ...unwrapRecord(packet.data).options?.properties, ...options.properties };
     return tracedRequest(this.#tracing, operation, own, callback, (properties, reply) =>
-      this.#requester.send(topic, packet, { ...options, properties }, reply),
+      this.#requester.send(topic, addressed, { ...options, properties }, reply),
     );
   }
 
@@ -222,10 +231,25 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
     ended?: (result: T) => Promise<unknown>,
   ): Promise<T> {
     return this.#outgoing(options?.codec, (loop, codec) => {
+      const where = this.#prefixed(topic, options);
       const [payload, own] = content(data, options, codec);
-      const operation = { kind: 'publish', topic, loop } as const;
-      return tracedPublish(tracing, operation, own, (traced) => send(loop, payload, traced), ended);
+      const operation = { kind: 'publish', topic: where, loop } as const;
+      return tracedPublish(tracing, operation, own, (traced) => send(loop, where, payload, traced), ended);
     });
+  }
+
+  /** @throws MqttArgumentError */
+  #prefixed(topic: string, options?: Absolute): string {
+    return withPrefix(this.#connection.options.topicPrefix, topic, options);
+  }
+
+  #topicOf(pattern: unknown, options?: Absolute): string {
+    return this.#prefixed(this.normalizePattern(pattern as never), options);
+  }
+
+  /** Receivers know an envelope by its pattern: it is the topic. */
+  #addressed(packet: ReadPacket, topic: string): ReadPacket {
+    return this.#connection.options.topicPrefix === undefined ? packet : { ...packet, pattern: topic };
   }
 
   #packet(pattern: unknown, data: unknown): ReadPacket {
@@ -256,37 +280,4 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
   }
 }
 
-type Send<T> = (loop: EventLoop, payload: Uint8Array | string, options: PublishOptions) => Promise<T>;
-
-function content(
-  data: unknown,
-  options: PublishOptions | undefined,
-  codec: PayloadCodec,
-): [Uint8Array | string, PublishOptions | undefined] {
-  const record = unwrapRecord(data);
-  const all = record.options === undefined ? options : { ...record.options, ...options };
-  return [codec.encode(record.data), withContentType(all, codec)];
-}
-
-function withContentType(
-  options: PublishOptions | undefined,
-  { contentType }: PayloadCodec,
-): PublishOptions | undefined {
-  if (contentType === undefined) return options;
-  return {
-    ...options,
-    properties: { ...options?.properties, contentType: options?.properties?.contentType ?? contentType },
-  };
-}
-
-function assertRequestOptions({ timeoutMs, signal, envelope }: MqttRequestOptions): void {
-  if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs >= 0)) {
-    throw new MqttArgumentError('timeoutMs', timeoutMs, 'milliseconds from 0, which means no limit');
-  }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new MqttArgumentError('signal', signal, 'an AbortSignal');
-  }
-  if (envelope !== undefined && envelope !== 'nest' && envelope !== 'none') {
-    throw new MqttArgumentError('envelope', envelope, '"nest" or "none"');
-  }
-}
+type Send<T> = (loop: EventLoop, topic: string, payload: Uint8Array | string, options: PublishOptions) => Promise<T>;

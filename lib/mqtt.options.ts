@@ -9,6 +9,7 @@ import type { MqttModuleOptions, MqttReplyMode } from './interfaces/module-optio
 import { readPresence, renameWillIssue, type PresenceSettings } from './presence/presence-settings.js';
 import type { MqttTracing } from './interfaces/tracing.interface.js';
 import { isShareGroup } from './routing/pattern.js';
+import { withPrefix } from './routing/topic-prefix.js';
 import { readContentTypeCodecs, type CodecsByContentType } from './serialization/codecs.js';
 import { defaultPayload, readPayloadSettings, type PayloadSettings } from './serialization/payload-settings.js';
 import {
@@ -37,6 +38,7 @@ export interface NestOptions extends CheckedOptions {
 interface CheckedOptions {
   readonly subscribeQos: QoS;
   readonly share: string | undefined;
+  readonly topicPrefix: string | undefined;
   readonly serverConcurrency: number | undefined;
   readonly requestQos: QoS;
   readonly requestTimeoutMs: number;
@@ -59,6 +61,7 @@ const checks: {
 } = {
   subscribeQos: [isQos, '0, 1 or 2'],
   share: [isShareGroup, 'a group name without "/", "+" and "#"'],
+  topicPrefix: [isTopicPrefix, 'a topic without wildcards, not ending in "/", and no "$share/…"'],
   serverConcurrency: [isWhole(1, 65_535), 'a whole number from 1 to 65535'],
   requestQos: [isQos, '0, 1 or 2'],
   requestTimeoutMs: [isWhole(0, 86_400_000), 'whole milliseconds from 0 (no limit) to 86400000'],
@@ -76,6 +79,7 @@ const checks: {
 const defaults: CheckedOptions = {
   subscribeQos: 1,
   share: undefined,
+  topicPrefix: undefined,
   serverConcurrency: undefined,
   requestQos: 1,
   requestTimeoutMs: 30_000,
@@ -118,7 +122,8 @@ export function createEventLoop(
   nest['settlement'] = readSettlement(settlement, defaultSettlement, isSessionResumed, optionChecks);
   nest['payload'] = readPayloadSettings(payload, defaultPayload, optionChecks);
   nest['contentTypeCodecs'] = readContentTypeCodecs(payload['contentTypeCodecs'], optionChecks);
-  const presence = readPresence(options.presence, options.will, optionChecks);
+  const topicPrefix = nest['topicPrefix'] as string | undefined;
+  const presence = readPresence(options.presence, options.will, topicPrefix, optionChecks);
   nest['presence'] = presence;
   issues.push(...optionChecks.issues);
   // The server settles each message itself when its handlers have: by returning, as this mode asks for.
@@ -128,7 +133,7 @@ export function createEventLoop(
   try {
     const loop = new EventLoop(loopOptions, runtime);
     if (issues.length === 0) {
-      nest['inboxTopic'] = `${nest['inboxPrefix'] as string}/${inboxName(options)}`;
+      nest['inboxTopic'] = withPrefix(topicPrefix, `${nest['inboxPrefix'] as string}/${inboxName(options)}`);
       nest['isSessionKept'] = options.clean === false;
       nest['isSessionResumed'] = isSessionResumed;
       return { loop, nest: Object.freeze(nest) as unknown as NestOptions };
@@ -165,4 +170,8 @@ function isTopic(value: unknown): boolean {
   } catch {
     return false;
   }
+}
+
+function isTopicPrefix(value: unknown): boolean {
+  return isTopic(value) && !/^\$share(\/|$)/.test(value as string);
 }

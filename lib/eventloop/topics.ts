@@ -82,6 +82,7 @@ export function assertTopicFilter(filter: string, field = 'filter'): void {
 export function parseSharedFilter(filter: string): SharedFilter | undefined {
   if (!filter.startsWith(sharePrefix)) return undefined;
   const groupEnd = filter.indexOf('/', sharePrefix.length);
+  if (groupEnd === -1) return undefined;
   return { group: filter.slice(sharePrefix.length, groupEnd), filter: filter.slice(groupEnd + 1) };
 }
 

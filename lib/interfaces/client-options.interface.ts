@@ -5,10 +5,14 @@ import type { MqttCodecOption } from './codec.interface.js';
 export interface MqttPublishOptions extends PublishOptions {
   /** Default: the module's `codec`. On MQTT 5 its content type goes with the message, unless `properties` say another. */
   readonly codec?: MqttCodecOption | undefined;
+  /** Whether the topic is complete as it is, without the module's `topicPrefix`. Default false. */
+  readonly absolute?: boolean | undefined;
 }
 
 /** @publicApi */
 export interface MqttRequestOptions {
+  /** Whether the topic is complete as it is, without the module's `topicPrefix`. Default false. */
+  readonly absolute?: boolean | undefined;
   /** Default: the module's `requestQos`. */
   readonly qos?: PublishOptions['qos'];
   readonly properties?: PublishOptions['properties'];

@@ -17,6 +17,11 @@ export interface MqttHandlerOptions extends SubscribeOptions, MqttSettlementOpti
    * `false`: every process receives each message, although the module's options name a group. Default: the module's `share`.
    */
   readonly share?: string | false | undefined;
+  /**
+   * Whether the pattern, and the topic of the handler's dead letters, are complete as they are, without the module's `topicPrefix`.
+   * Default false.
+   */
+  readonly absolute?: boolean | undefined;
 }
 
 /** @publicApi */

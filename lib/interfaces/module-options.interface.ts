@@ -48,6 +48,11 @@ export interface MqttModuleOptions
    */
   readonly share?: string | undefined;
   /**
+   * Comes, with a `/`, before every topic that handlers, the client, dead letters, `presence` and `inboxPrefix` name, except those that
+   * begin with `$` or are declared `absolute`. No wildcards, not ending in `/`. Messages keep their whole topic. Default: none.
+   */
+  readonly topicPrefix?: string | undefined;
+  /**
    * How many messages all handlers together work on at once, 1 to 65 535. `receiveMaximum`, which is how much of
    * the backlog the broker hands over, is then at least twice as much unless it is given. Default: no limit.
    */

@@ -9,6 +9,8 @@ import type { PublishProperties, QoS } from '../eventloop/messages.js';
 export interface MqttPresenceOptions {
   /** Of this application alone, such as `presence/gateway-7`. */
   readonly topic: string;
+  /** Whether the topic is complete as it is, without the module's `topicPrefix`. Default false. */
+  readonly absolute?: boolean | undefined;
   /** Bytes and strings as they are, anything else as JSON. Default `online`. */
   readonly online?: unknown;
   /** Default `offline`. */

@@ -3,6 +3,7 @@ import type { PublishOptions } from '../eventloop/messages.js';
 import type { OptionChecks } from '../eventloop/option-checks.js';
 import type { Will } from '../eventloop/options.js';
 import type { MqttPresenceOptions } from '../interfaces/presence.interface.js';
+import { withPrefix } from '../routing/topic-prefix.js';
 import { encodePayload } from '../serialization/payload.js';
 
 /** The `presence` option with every default filled in. @internal */
@@ -15,24 +16,31 @@ export interface PresenceSettings {
   readonly will: Will;
 }
 
-const known = ['topic', 'online', 'offline', 'qos', 'delaySeconds', 'properties'];
+const known = ['topic', 'absolute', 'online', 'offline', 'qos', 'delaySeconds', 'properties'];
 
 /**
  * The event loop checks what the will has in common with it; see {@link renameWillIssue}.
  *
  * @param will - the option of that name, which cannot be had as well
+ * @param topicPrefix - of the registration
  * @internal
  */
-export function readPresence(value: unknown, will: unknown, checks: OptionChecks): PresenceSettings | undefined {
+export function readPresence(
+  value: unknown,
+  will: unknown,
+  topicPrefix: string | undefined,
+  checks: OptionChecks,
+): PresenceSettings | undefined {
   if (value === undefined) return undefined;
   if (typeof value !== 'object' || value === null) {
-    checks.report('presence', value, '{ topic, online?, offline?, qos?, delaySeconds?, properties? }');
+    checks.report('presence', value, '{ topic, absolute?, online?, offline?, qos?, delaySeconds?, properties? }');
     return undefined;
   }
   checks.unknownKeys('presence.', value, known);
   if (will !== undefined) checks.report('presence', '…', 'no will beside it: the will is its offline message');
   const {
-    topic,
+    topic: declared,
+    absolute,
     online = 'online',
     offline = 'offline',
     qos = 1,
@@ -44,6 +52,9 @@ export function readPresence(value: unknown, will: unknown, checks: OptionChecks
     checks.argument(() => (encoded = encodePayload(data, option)));
     return encoded;
   };
+  const topic = withPrefix(topicPrefix, declared, {
+    absolute: checks.boolean('presence.absolute', absolute, false),
+  });
   const gone = payload('presence.offline', offline);
   return {
     topic,

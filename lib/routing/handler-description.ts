@@ -5,9 +5,9 @@ import type { RegisteredHandler } from './handler.js';
 
 /** What was declared about a handler, with every default filled in. Plain data. @publicApi */
 export interface MqttHandlerDescription extends SubscribeOptions {
-  /** As declared, with the names of its wildcards. */
+  /** As declared, with the names of its wildcards and without the module's `topicPrefix`. */
   readonly pattern: string;
-  /** What topics are compared with. */
+  /** What topics are compared with, the `topicPrefix` included. */
   readonly filter: string;
   /** What the broker is asked for: the filter, with `$share/group/` where the handler shares. */
   readonly subscription: string;
@@ -28,7 +28,7 @@ export interface MqttHandlerDescription extends SubscribeOptions {
   readonly handlerTimeoutMs: number;
   /** Runs in all, the first one included. */
   readonly attempts: number;
-  /** The template of the topic. */
+  /** The template of the topic; `{topic}` stands for the message's topic without the `topicPrefix`, if the template begins with it. */
   readonly deadLetterTopic: string | undefined;
   readonly onFailure: 'acknowledge' | 'reject' | 'leave';
 }

@@ -67,14 +67,14 @@ export class HandlerRegistry {
         'a topic filter such as "plants/+plant", or a plain object of strings, numbers and such objects (5 deep, 20 keys)';
       throw new MqttHandlersError([{ pattern: shown, option: 'pattern', value: shown, expected }]);
     }
-    const { subscribeQos, share, settlement, payload, isSessionResumed } = this.#options;
+    const { subscribeQos, share, topicPrefix, settlement, payload, isSessionResumed } = this.#options;
     return registerHandler(
       this.#normalizePattern(pattern as never),
       callback,
       isEvent,
       extras,
       this.#router.handlers.length,
-      { qos: subscribeQos, share, settlement, payload, isSessionResumed },
+      { qos: subscribeQos, share, topicPrefix, settlement, payload, isSessionResumed },
     );
   }
 }

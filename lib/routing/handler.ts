@@ -12,6 +12,8 @@ export interface HandlerDefaults {
   readonly qos: QoS;
   /** The group of all handlers. */
   readonly share?: string | undefined;
+  /** What comes before topics that are not declared absolute. */
+  readonly topicPrefix?: string | undefined;
   readonly settlement: SettlementSettings;
   readonly payload: PayloadSettings;
   /** Whether the broker keeps the session from one connection to the next. */
@@ -62,7 +64,8 @@ export function registerHandler(
   const retainHandling = read<0 | 1 | 2>('retainHandling', [0, 1, 2]);
   const settings = readSettlement(extras, defaults.settlement, defaults.isSessionResumed, checks);
   const payload = readPayloadSettings(extras, defaults.payload, checks);
-  const pattern = readPattern(declared, extras['share'], defaults, checks);
+  const prefix = checks.boolean('absolute', extras['absolute'], false) ? undefined : defaults.topicPrefix;
+  const pattern = readPattern(declared, extras['share'], { ...defaults, topicPrefix: prefix }, checks);
   if (noLocal === true && pattern?.share !== undefined) {
     checks.report('noLocal', true, 'false: MQTT forbids it on shared subscriptions [MQTT-3.8.3-4]');
   }
@@ -75,7 +78,7 @@ export function registerHandler(
     isEvent,
     index,
     subscribe: Object.freeze({ qos, noLocal, retainAsPublished, retainHandling }),
-    settlement: planSettlement(settings),
+    settlement: planSettlement(settings, prefix),
     counters: { succeeded: 0, failed: 0, answeredErrors: 0, unfinished: 0, retried: 0 },
     ...payload,
   });
@@ -92,7 +95,7 @@ function readPattern(
   }
   const group = typeof share === 'string' ? share : share === false ? undefined : groupFor(declared, defaults);
   let pattern: TopicPattern | undefined;
-  checks.argument(() => (pattern = parsePattern(declared, group)));
+  checks.argument(() => (pattern = parsePattern(declared, group, defaults.topicPrefix)));
   return pattern;
 }
 

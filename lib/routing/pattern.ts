@@ -1,5 +1,6 @@
 import { MqttArgumentError } from '../eventloop/errors.js';
 import { assertTopicFilter, parseSharedFilter } from '../eventloop/topics.js';
+import { withPrefix } from './topic-prefix.js';
 
 /** A wildcard of a declared pattern. @internal */
 export interface Wildcard {
@@ -35,9 +36,10 @@ export function isShareGroup(value: unknown): boolean {
  * Reads `plants/+plant/sensors/#rest`, plain MQTT filters and `$share/group/filter`.
  *
  * @param share - the group from the handler's options
+ * @param prefix - what comes before the topics of the registration
  * @internal
  */
-export function parsePattern(declared: string, share?: string): TopicPattern {
+export function parsePattern(declared: string, share?: string, prefix?: string): TopicPattern {
   const shared = parseSharedFilter(declared);
   if (share !== undefined) {
     if (shared !== undefined) {
@@ -53,7 +55,7 @@ export function parsePattern(declared: string, share?: string): TopicPattern {
   }
   const group = share ?? shared?.group;
   const wildcards: Wildcard[] = [];
-  const filter = (shared?.filter ?? declared)
+  const filter = withPrefix(prefix, shared?.filter ?? declared)
     .split('/')
     .map((level, index) => readLevel(level, index, declared, wildcards))
     .join('/');

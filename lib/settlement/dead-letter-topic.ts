@@ -1,5 +1,6 @@
 import { MqttArgumentError } from '../eventloop/errors.js';
 import { assertTopicName } from '../eventloop/topics.js';
+import { withPrefix } from '../routing/topic-prefix.js';
 
 const placeholder = '{topic}';
 const expected = 'a topic without wildcards and with at most one "{topic}", such as "dead/{topic}"';
@@ -8,11 +9,16 @@ const expected = 'a topic without wildcards and with at most one "{topic}", such
 export class DeadLetterTopic {
   readonly template: string;
   readonly #before: string;
+  /** What `{topic}` leaves out of the topic of a message. */
+  readonly #prefix: string;
   /** Undefined: there is no placeholder. */
   readonly #after: string | undefined;
 
-  /** @throws MqttArgumentError */
-  constructor(template: unknown) {
+  /**
+   * @param topicPrefix - of the registration: comes before the template, and is left out of what `{topic}` stands for
+   * @throws MqttArgumentError
+   */
+  constructor(template: unknown, topicPrefix?: string) {
     const parts = typeof template === 'string' ? template.split(placeholder) : [];
     const [before, after] = parts;
     // Alone it would be the topic of the message itself: a loop.
@@ -27,13 +33,21 @@ export class DeadLetterTopic {
       if (!(cause instanceof MqttArgumentError)) throw cause;
       throw new MqttArgumentError('topic', template, expected);
     }
-    this.template = template as string;
-    this.#before = before;
+    this.template = withPrefix(topicPrefix, template as string);
+    this.#prefix = topicPrefix === undefined ? '' : `${topicPrefix}/`;
+    this.#before = `${this.#prefix}${before}`;
     this.#after = after;
   }
 
+  /** The same template among the topics of a registration. */
+  under(topicPrefix: string | undefined): DeadLetterTopic {
+    return topicPrefix === undefined ? this : new DeadLetterTopic(this.template, topicPrefix);
+  }
+
   of(topic: string): string {
-    return this.#after === undefined ? this.#before : `${this.#before}${topic}${this.#after}`;
+    if (this.#after === undefined) return this.#before;
+    const own = topic.startsWith(this.#prefix) ? topic.slice(this.#prefix.length) : topic;
+    return `${this.#before}${own}${this.#after}`;
   }
 
   /** Whether a message on this topic is a dead letter already: to bury it again would never end. */

@@ -4,9 +4,9 @@ import type { MqttUndecodableAction } from '../interfaces/codec.interface.js';
 import type { MqttDecodeError } from '../mqtt.errors.js';
 import type { RegisteredHandler } from '../routing/handler.js';
 import { undecodableActions } from '../serialization/payload-settings.js';
-import { DeadLetterTopic } from './dead-letter-topic.js';
 import type { OutcomeReport } from './outcome-report.js';
-import type { DeadLetterSettings, FailureAction, SettlementSettings } from './settlement-settings.js';
+import type { SettlementPlan } from './settlement-plan.js';
+import type { FailureAction, SettlementSettings } from './settlement-settings.js';
 
 const payloadFormatInvalid = 0x99;
 
@@ -15,11 +15,6 @@ export type FailurePlan = Pick<SettlementSettings, 'deadLetter' | 'onFailure'>;
 
 const refuse: FailureAction = Object.freeze({ action: 'reject', reasonCode: payloadFormatInvalid });
 const accept: FailureAction = Object.freeze({ action: 'acknowledge' });
-const usualDeadLetter: DeadLetterSettings = Object.freeze({
-  topic: new DeadLetterTopic('dead/{topic}'),
-  qos: 1,
-  retain: false,
-});
 
 /**
  * What the handler's options say about a message that cannot be decoded. The function among them may take its time and may
@@ -54,13 +49,13 @@ export function toRequester({ codec }: MqttDecodeError): object {
   return { status: 'error', message: `the payload cannot be decoded by codec "${codec}"` };
 }
 
-function planOf(action: MqttUndecodableAction, settlement: SettlementSettings): FailurePlan {
+function planOf(action: MqttUndecodableAction, settlement: SettlementPlan): FailurePlan {
   switch (action) {
     case 'reject':
       return { deadLetter: undefined, onFailure: refuse };
     case 'dead-letter':
       // A dead letter is not buried again: then `onFailure` holds.
-      return { deadLetter: settlement.deadLetter ?? usualDeadLetter, onFailure: settlement.onFailure };
+      return { deadLetter: settlement.undecodableLetter, onFailure: settlement.onFailure };
     case 'acknowledge':
       return { deadLetter: undefined, onFailure: accept };
   }

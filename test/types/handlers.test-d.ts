@@ -56,6 +56,7 @@ export class Handlers {
     deadLetter: { topic: 'dead/{topic}', qos: 2 },
     onFailure: { action: 'leave', redeliverAfterMs: 0 },
     name: 'factory',
+    absolute: true,
   })
   many(): void {
     // Takes nothing.
@@ -106,6 +107,7 @@ server.on('unmatched', ({ topic }) => expectTypeOf(topic).toEqualTypeOf<string>(
 
 MqttModule.register();
 MqttModule.register({ ...leaveFailures(), ordering: 'topic', serverConcurrency: 64, clean: false, clientId: 'x' });
+MqttModule.register({ topicPrefix: 'site/1', presence: { topic: 'here', absolute: true } });
 // @ts-expect-error no such order
 MqttModule.register({ ordering: 'key' });
 MqttModule.register({ url: ['mqtt://a', 'mqtt://b'], name: 'x', isGlobal: true, throttle: 100, subscribeQos: 1 });

@@ -76,3 +76,20 @@ describe('topic parameters', () => {
     expect(() => readTopicParam(parsePattern('a'), 'a', 0)).toThrow(/"a" has none/);
   });
 });
+
+describe('the prefix of a registration', () => {
+  it('comes before the filter, after the group, and changes no wildcard', () => {
+    const pattern = parsePattern('$share/g/+plant/#rest', undefined, 'site/one');
+
+    expect(pattern).toMatchObject({ declared: '$share/g/+plant/#rest', subscription: '$share/g/site/one/+/#' });
+    expect({ ...readTopicParams(pattern, 'site/one/fern/a/b') }).toEqual({ plant: 'fern', rest: 'a/b' });
+  });
+
+  it.each(['$SYS/x', '$share/g/$SYS/x'])('does not come before %s', (declared) => {
+    expect(parsePattern(declared, undefined, 'site').subscription).toBe(declared);
+  });
+});
+
+it.each(['$share/group', '$share/g', '$share'])('%s shares nothing', (declared) => {
+  expect(() => parsePattern(declared)).toThrow(MqttArgumentError);
+});

@@ -21,3 +21,13 @@ describe('a dead letter topic', () => {
     expect(new DeadLetterTopic(template).covers(topic)).toBe(expected);
   });
 });
+
+it('stands under the prefix of its registration, and leaves that out of the topic', () => {
+  const topic = new DeadLetterTopic('{topic}/dead').under('site/one');
+
+  expect(topic.template).toBe('site/one/{topic}/dead');
+  expect(topic.of('site/one/a')).toBe('site/one/a/dead');
+  expect(topic.of('elsewhere')).toBe('site/one/elsewhere/dead');
+  expect(topic.covers('site/one/a/dead')).toBe(true);
+  expect(topic.covers('a/dead')).toBe(false);
+});
