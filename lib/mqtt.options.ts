@@ -21,6 +21,8 @@ import {
 
 /** The options of server and client with every default filled in. @internal */
 export interface NestOptions extends CheckedOptions {
+  /** What patterns that are functions are called with. */
+  readonly patternValues: unknown;
   /** The client's private reply topic. */
   readonly inboxTopic: string;
   /** The broker keeps the session, and its subscriptions, over restarts of the application. */
@@ -107,7 +109,7 @@ export function createEventLoop(
   const payload: Record<string, unknown> = {};
   const issues: OptionIssue[] = [];
   for (const [option, value] of Object.entries(options)) {
-    if (option === 'name' || option === 'presence') continue;
+    if (option === 'name' || option === 'presence' || option === 'patternValues') continue;
     if (isSettlementOption(option)) settlement[option] = value;
     else if (payloadOptions.has(option)) payload[option] = value;
     else if (!Object.hasOwn(checks, option)) loopOptions[option] = value;
@@ -134,6 +136,7 @@ export function createEventLoop(
     const loop = new EventLoop(loopOptions, runtime);
     if (issues.length === 0) {
       nest['inboxTopic'] = withPrefix(topicPrefix, `${nest['inboxPrefix'] as string}/${inboxName(options)}`);
+      nest['patternValues'] = options.patternValues;
       nest['isSessionKept'] = options.clean === false;
       nest['isSessionResumed'] = isSessionResumed;
       return { loop, nest: Object.freeze(nest) as unknown as NestOptions };

@@ -36,3 +36,11 @@ export interface MqttDecoratorOptions extends MqttHandlerOptions {
  * @publicApi
  */
 export type MqttPattern = string | number | { readonly [key: string]: MqttPattern };
+
+/**
+ * A topic filter made of the module's `patternValues` when the handler is registered. Annotate the parameter:
+ * `(config: SiteConfig) => \`plants/${config.site}/+sensor\``.
+ *
+ * @publicApi
+ */
+export type MqttPatternFunction<Values = never> = (values: Values) => string;

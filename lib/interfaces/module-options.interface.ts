@@ -48,6 +48,10 @@ export interface MqttModuleOptions
    */
   readonly share?: string | undefined;
   /**
+   * What patterns that are functions are called with: configuration, usually, through `registerAsync`. Default: undefined.
+   */
+  readonly patternValues?: unknown;
+  /**
    * Comes, with a `/`, before every topic that handlers, the client, dead letters, `presence` and `inboxPrefix` name, except those that
    * begin with `$` or are declared `absolute`. No wildcards, not ending in `/`. Messages keep their whole topic. Default: none.
    */

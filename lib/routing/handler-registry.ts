@@ -1,8 +1,7 @@
 import type { MessageHandler } from '@nestjs/microservices';
-import { inspect } from 'node:util';
 import { MqttHandlersError, type MqttHandlerIssue } from '../mqtt.errors.js';
 import type { NestOptions } from '../mqtt.options.js';
-import { isPattern } from './declared-pattern.js';
+import { resolvePattern } from './declared-pattern.js';
 import { registerHandler, type RegisteredHandler } from './handler.js';
 import type { Router } from './router.js';
 
@@ -61,15 +60,9 @@ export class HandlerRegistry {
     isEvent: boolean,
     extras: Readonly<Record<string, unknown>>,
   ): RegisteredHandler {
-    if (!isPattern(pattern)) {
-      const shown = inspect(pattern, { depth: 0, breakLength: Infinity, maxStringLength: 80 });
-      const expected =
-        'a topic filter such as "plants/+plant", or a plain object of strings, numbers and such objects (5 deep, 20 keys)';
-      throw new MqttHandlersError([{ pattern: shown, option: 'pattern', value: shown, expected }]);
-    }
-    const { subscribeQos, share, topicPrefix, settlement, payload, isSessionResumed } = this.#options;
+    const { patternValues, subscribeQos, share, topicPrefix, settlement, payload, isSessionResumed } = this.#options;
     return registerHandler(
-      this.#normalizePattern(pattern as never),
+      this.#normalizePattern(resolvePattern(pattern, patternValues) as never),
       callback,
       isEvent,
       extras,

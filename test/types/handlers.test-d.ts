@@ -5,6 +5,7 @@ import {
   type EventLoop,
   type IncomingMessage,
   type MqttFailurePolicy,
+  type MqttPatternFunction,
   MqttContext,
   MqttEvent,
   MqttMessage,
@@ -97,6 +98,30 @@ export class Handlers {
   }
 }
 
+interface SiteConfig {
+  readonly site: string;
+}
+
+@Injectable()
+export class FromConfiguration {
+  @MqttEvent(['fixed', ({ site }: SiteConfig) => `plants/${site}`])
+  one(): void {
+    // Takes nothing.
+  }
+
+  // @ts-expect-error no number
+  @MqttMessage((_config: SiteConfig) => 5)
+  number(): void {
+    // Never registered.
+  }
+
+  // @ts-expect-error what the values are has to be said
+  @MqttEvent((config) => config.site)
+  unknownValues(): void {
+    // Never registered.
+  }
+}
+
 const server = new MqttServer({ url: 'mqtt://localhost', name: 'factory', concurrency: 5 });
 expectTypeOf(server).toExtend<CustomTransportStrategy>();
 expectTypeOf(server.unwrap()).toEqualTypeOf<EventLoop>();
@@ -105,6 +130,8 @@ expectTypeOf(server.stats().deadLettered).toEqualTypeOf<number>();
 expectTypeOf(rejectFailures()).toEqualTypeOf<MqttFailurePolicy>();
 server.on('unmatched', ({ topic }) => expectTypeOf(topic).toEqualTypeOf<string>());
 
+expectTypeOf<(config: SiteConfig) => string>().toExtend<MqttPatternFunction<SiteConfig>>();
+MqttModule.registerAsync({ useFactory: (site: string) => ({ patternValues: { site } }), inject: ['SITE'] });
 MqttModule.register();
 MqttModule.register({ ...leaveFailures(), ordering: 'topic', serverConcurrency: 64, clean: false, clientId: 'x' });
 MqttModule.register({ topicPrefix: 'site/1', presence: { topic: 'here', absolute: true } });
