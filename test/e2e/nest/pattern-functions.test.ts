@@ -83,7 +83,7 @@ it('that make no filter are told at the start, with those that throw, and show n
   const controllers = [
     handlerOf((config: SiteConfig) => config.site.toUpperCase()),
     handlerOf((config: SiteConfig) => config as never),
-    handlerOf(async () => 'a' as never),
+    handlerOf((async () => 'a') as never),
     handlerOf(() => 'a/#/b'),
     handlerOf(() => {
       throw new Error('no such site');
