@@ -110,3 +110,23 @@ export class Alarms {
     }
   }
 }
+
+/** Timers without number that take one timer of the clock below, and none when there are none. @internal */
+export class AlarmClock {
+  readonly #alarms: Alarms;
+
+  constructor(clock: Clock) {
+    this.#alarms = new Alarms(clock);
+  }
+
+  startTimer(callback: () => void, delayMs: number): Timer {
+    const alarm: Alarm = { dueAtMs: 0, heapIndex: -1, ring: callback };
+    this.#alarms.set(alarm, delayMs);
+    return {
+      cancel: () => {
+        this.#alarms.cancel(alarm);
+        if (this.#alarms.size === 0) this.#alarms.stop();
+      },
+    };
+  }
+}

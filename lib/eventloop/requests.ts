@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { Alarms } from './alarms.js';
+import { AlarmClock } from './alarms.js';
 import type { Clock } from './clock.js';
 import { publishChannel, publishOutcome } from './diagnostics.js';
 import type { Driver } from './driver.js';
@@ -37,7 +37,7 @@ export class Requests {
   readonly #driver: Driver;
   readonly #clock: Clock;
   /** One timer for all the operations that have a time limit. */
-  readonly #alarms: Alarms;
+  readonly #alarms: AlarmClock;
   readonly #topics = new TopicEncoder();
   #options: RequestsOptions;
 
@@ -45,7 +45,7 @@ export class Requests {
     this.#session = session;
     this.#driver = driver;
     this.#clock = clock;
-    this.#alarms = new Alarms(clock);
+    this.#alarms = new AlarmClock(clock);
     this.#options = options;
   }
 

@@ -1,5 +1,5 @@
 import { MqttAbortError, MqttTimeoutError, type DeliveryState, type MqttError } from '../errors.js';
-import type { Alarm, Alarms } from '../alarms.js';
+import type { Clock } from '../clock.js';
 import type { OperationOptions } from '../messages.js';
 
 /**
@@ -53,24 +53,20 @@ export abstract class Operation<Result> {
   /**
    * Ends the caller's wait on abort or timeout. `withdraw` runs after the failure, to take back what was not sent.
    */
-  limit({ signal, timeoutMs }: OperationOptions, alarms: Alarms, withdraw: () => void): void {
+  limit({ signal, timeoutMs }: OperationOptions, clock: Pick<Clock, 'startTimer'>, withdraw: () => void): void {
     const give = (error: MqttError): void => {
       this.fail(error);
       withdraw();
     };
     const onAbort = (): void => give(new MqttAbortError(this.description, this.delivery, { cause: signal?.reason }));
     if (signal?.aborted) return onAbort();
-    let alarm: Alarm | undefined;
-    if (timeoutMs !== undefined) {
-      const ring = (): void => give(new MqttTimeoutError(this.description, timeoutMs, this.delivery));
-      alarm = { dueAtMs: 0, heapIndex: -1, ring };
-      alarms.set(alarm, timeoutMs);
-    }
+    const timer =
+      timeoutMs === undefined
+        ? undefined
+        : clock.startTimer(() => give(new MqttTimeoutError(this.description, timeoutMs, this.delivery)), timeoutMs);
     signal?.addEventListener('abort', onAbort, { once: true });
     this.#release = () => {
-      if (alarm !== undefined) alarms.cancel(alarm);
-      // Nothing is left behind of what nobody waits for.
-      if (alarms.size === 0) alarms.stop();
+      timer?.cancel();
       signal?.removeEventListener('abort', onAbort);
     };
   }

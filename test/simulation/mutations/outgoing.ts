@@ -174,10 +174,5 @@ export const outgoingMutations: readonly Mutation[] = [
     '      operation.fail(error as MqttError);\n',
     '',
   ),
-  mutation(
-    'a settled operation keeps its timer',
-    'session/operation.ts',
-    '      if (alarm !== undefined) alarms.cancel(alarm);\n',
-    '',
-  ),
+  mutation('a settled operation keeps its timer', 'session/operation.ts', '      timer?.cancel();\n', ''),
 ];
