@@ -51,8 +51,8 @@ export const outgoingMutations: readonly Mutation[] = [
   mutation(
     'identifiers in use are handed out',
     'session/packet-ids.ts',
-    'do this.#last = this.#last === IDS ? 1 : this.#last + 1;\n    while (this.#isUsed(this.#last));',
-    'this.#last = (this.#last % 3) + 1;',
+    '    } while (this.#isUsed(this.#last));',
+    '    } while (false);\n    this.#last = (this.#last % 3) + 1;',
   ),
   {
     name: 'an identifier is free at PUBREC',
@@ -64,8 +64,8 @@ export const outgoingMutations: readonly Mutation[] = [
       },
       {
         file: 'lib/eventloop/session/packet-ids.ts',
-        find: 'do this.#last = this.#last === IDS',
-        replace: 'this.#last = 0;\n    do this.#last = this.#last === IDS',
+        find: '    do {\n',
+        replace: '    this.#last = 0;\n    do {\n',
       },
     ],
   },
