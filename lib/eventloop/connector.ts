@@ -5,7 +5,7 @@ import { asBuffer, encodeConnect } from './codec/encoder.js';
 import { reasonText } from './codec/reason-codes.js';
 import { Connection, type Connack } from './connection.js';
 import { Authenticator } from './credentials/authenticator.js';
-import type { Credentials } from './credentials/credentials.js';
+import type { Credentials, CredentialsRequest } from './credentials/credentials.js';
 import { CredentialsSource } from './credentials/credentials-source.js';
 import { expiryMs } from './credentials/expiry.js';
 import {
@@ -76,7 +76,7 @@ export class Connector {
         const version = closedSilently ? 4 : this.#versions.of(server, options);
         step = 'asking for credentials';
         const { clientId, clean } = identity.of(options, version);
-        const request = { clientId, server: server.label, epochMs: this.#clock.epochMs(), signal };
+        const request = this.#request(server, clientId, signal);
         const credentials = await this.#credentials.ask(options.credentials ?? server.credentials, request);
         const { username, password } = credentials;
         const authenticator = options.authentication && new Authenticator(options.authentication);
@@ -111,8 +111,7 @@ export class Connector {
         this.#isSessionInDoubt = true;
         const connack = await connection.handshake(connect, authenticator, signal).catch((error: MqttError) => {
           const wasClosed = error.code === 'MQTT_CONNECTION_LOST' && firstBytes === undefined;
-          if (wasClosed && this.#versions.mayBeAboutVersion(server, version, options) && !closedSilently)
-            return undefined;
+          if (wasClosed && this.#versions.mayBeAboutVersion(server, version, options)) return undefined;
           return abandon(connection, error, stop);
         });
         if (connack === undefined) {
@@ -158,15 +157,20 @@ export class Connector {
    * @throws MqttCredentialsError, or the signal's reason
    */
   prepareCredentials(server: Server, options: ResolvedOptions, clientId: string, signal: AbortSignal): Promise<number> {
-    const request = { clientId, server: server.label, epochMs: this.#clock.epochMs(), signal };
+    const request = this.#request(server, clientId, signal);
     return this.#credentials.prepare(options.credentials ?? server.credentials, request);
   }
 
   /** Whether the network connection to a server can be opened; closes it at once. @throws what keeps it from that */
   async look(server: Server, options: ResolvedOptions, clientId: string, signal: AbortSignal): Promise<void> {
-    const request = { clientId, server: server.label, epochMs: this.#clock.epochMs(), signal };
+    const request = this.#request(server, clientId, signal);
     const stream = await this.#open(server, signal, { options, request, step: () => {} });
     stream.on('error', () => {}).destroy();
+  }
+
+  /** What providers are told. */
+  #request(server: Server, clientId: string, signal: AbortSignal): CredentialsRequest {
+    return { clientId, server: server.label, epochMs: this.#clock.epochMs(), signal };
   }
 
   /** A network that took its time must not make us knock with a token that is good no longer. */

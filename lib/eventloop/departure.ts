@@ -1,6 +1,9 @@
 import type { Farewell } from './connection.js';
 import type { MqttError } from './errors.js';
 
+/** How long what is under way with the server may take before we leave it. */
+const MOST_QUIET_MS = 5_000;
+
 /** @internal */
 export interface DepartureHost {
   /** Holds new publishes back until nothing is under way with the server, but not longer than this. */
@@ -18,9 +21,9 @@ export class Departure {
     this.#host = host;
   }
 
-  /** @param mostQuietMs how long what is under way with the server may take before that */
-  leave(cause: MqttError, mostQuietMs: number): Promise<void> {
-    return (this.#underWay ??= this.#leave(cause, mostQuietMs));
+  /** @param mostMs when there is less time than usual for what is under way with the server */
+  leave(cause: MqttError, mostMs = MOST_QUIET_MS): Promise<void> {
+    return (this.#underWay ??= this.#leave(cause, Math.min(MOST_QUIET_MS, mostMs)));
   }
 
   /** The connection has ended. */

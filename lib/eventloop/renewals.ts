@@ -22,9 +22,6 @@ interface Present {
   readonly options: ResolvedOptions;
 }
 
-/** How long what is under way with the server may take before a planned reconnect. */
-const MOST_QUIET_MS = 5_000;
-
 /**
  * Keeps a connection's proofs of identity fresh, each the way it was given: the credentials of CONNECT by another CONNECT, those
  * of the enhanced authentication by AUTH.
@@ -100,7 +97,7 @@ export class Renewals {
     }
     this.#emitRenewed('reconnect', freshMs);
     const cause = new MqttStateError('the event loop connects again with fresh credentials');
-    await this.#departure.leave(cause, Math.min(MOST_QUIET_MS, (presentMs - this.#clock.epochMs()) / 2));
+    await this.#departure.leave(cause, (presentMs - this.#clock.epochMs()) / 2);
   }
 
   #emitRenewed(by: 'authentication' | 'reconnect', expiresAtMs: number): void {

@@ -6,9 +6,6 @@ import type { SrvLookup } from './network/srv-lookup.js';
 import type { ResolvedOptions } from './options.js';
 import type { ServerList } from './server-list.js';
 
-/** How long what is under way with the server may take before we leave it. */
-const MOST_QUIET_MS = 5_000;
-
 /**
  * Goes back to the first URL once it can be reached, where that is preferred. Whether it can is asked of the network alone, beside
  * the connection that stands: to leave a server for one that is down would be for nothing.
@@ -55,7 +52,7 @@ export class ReturnToFirst {
     if (!isReachable) return this.begin(clientId, servers, options);
     servers.startOver();
     const cause = new MqttStateError(`the event loop returns to ${servers.current.label}`);
-    await this.#departure.leave(cause, MOST_QUIET_MS);
+    await this.#departure.leave(cause);
   }
 
   async #reaches(
