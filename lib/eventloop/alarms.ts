@@ -5,6 +5,8 @@ export interface Alarm {
   dueAtMs: number;
   /** Where the heap has it; -1 = nowhere. */
   heapIndex: number;
+  /** Of alarms for the same time the one that was set first rings first. */
+  order: number;
   ring(): void;
 }
 
@@ -18,6 +20,7 @@ export class Alarms {
   readonly #heap: Alarm[] = [];
   #timer: Timer | undefined;
   #timerDueAtMs = Infinity;
+  #nextOrder = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -34,6 +37,7 @@ export class Alarms {
 
   set(alarm: Alarm, delayMs: number): void {
     alarm.dueAtMs = this.#clock.now() + delayMs;
+    alarm.order = this.#nextOrder++;
     alarm.heapIndex = this.#heap.length;
     this.#heap.push(alarm);
     this.#up(alarm);
@@ -90,7 +94,7 @@ export class Alarms {
   #up(alarm: Alarm): void {
     while (alarm.heapIndex > 0) {
       const parent = this.#heap[(alarm.heapIndex - 1) >> 1]!;
-      if (parent.dueAtMs <= alarm.dueAtMs) return;
+      if (ringsBefore(parent, alarm)) return;
       const index = alarm.heapIndex;
       this.#put(alarm, parent.heapIndex);
       this.#put(parent, index);
@@ -102,13 +106,17 @@ export class Alarms {
       const left = this.#heap[2 * alarm.heapIndex + 1];
       const right = this.#heap[2 * alarm.heapIndex + 2];
       if (left === undefined) return;
-      const child = right !== undefined && right.dueAtMs < left.dueAtMs ? right : left;
-      if (alarm.dueAtMs <= child.dueAtMs) return;
+      const child = right !== undefined && ringsBefore(right, left) ? right : left;
+      if (ringsBefore(alarm, child)) return;
       const index = alarm.heapIndex;
       this.#put(alarm, child.heapIndex);
       this.#put(child, index);
     }
   }
+}
+
+function ringsBefore(a: Alarm, b: Alarm): boolean {
+  return a.dueAtMs < b.dueAtMs || (a.dueAtMs === b.dueAtMs && a.order < b.order);
 }
 
 /** Timers without number that take one timer of the clock below, and none when there are none. @internal */
@@ -120,7 +128,7 @@ export class AlarmClock {
   }
 
   startTimer(callback: () => void, delayMs: number): Timer {
-    const alarm: Alarm = { dueAtMs: 0, heapIndex: -1, ring: callback };
+    const alarm: Alarm = { dueAtMs: 0, heapIndex: -1, order: 0, ring: callback };
     this.#alarms.set(alarm, delayMs);
     return {
       cancel: () => {

@@ -1,25 +1,41 @@
 import type { WritePacket } from '@nestjs/microservices';
-import { systemClock, type Clock, type Timer } from '../eventloop/clock.js';
+import { Alarms, type Alarm } from '../eventloop/alarms.js';
+import { systemClock, type Clock } from '../eventloop/clock.js';
 import { MqttTimeoutError, type MqttError } from '../eventloop/errors.js';
 import { MqttTooManyRequestsError } from '../mqtt.errors.js';
 import type { PayloadCodec } from '../serialization/codec.js';
 import { RequestIds } from './request-id.js';
 
-/** A request that waits for its reply. @internal */
-export interface PendingRequest {
-  readonly id: string;
-  readonly topic: string;
-  /** 0 = no limit. */
-  readonly timeoutMs: number;
-  /** Of its replies. */
-  readonly codec: PayloadCodec;
-  readonly callback: (packet: WritePacket) => void;
-  dueMs: number;
+/** A request that waits for its reply; its alarm is its deadline. @internal */
+export class PendingRequest implements Alarm {
+  dueAtMs = Infinity;
+  heapIndex = -1;
+  order = 0;
   /**
    * `preparing`: subscriptions are being made. `publishing`: the event loop has it, and tells exactly how far it got when
    * time runs out. `waiting`: for the reply.
    */
-  state: 'preparing' | 'publishing' | 'waiting' | 'settled';
+  state: 'preparing' | 'publishing' | 'waiting' | 'settled' = 'preparing';
+  readonly #owner: PendingRequests;
+
+  constructor(
+    owner: PendingRequests,
+    readonly id: string,
+    readonly topic: string,
+    /** 0 = no limit. */
+    readonly timeoutMs: number,
+    /** Of its replies. */
+    readonly codec: PayloadCodec,
+    readonly callback: (packet: WritePacket) => void,
+  ) {
+    this.#owner = owner;
+  }
+
+  ring(): void {
+    // Its time is the event loop's time then: that error is on its way, and says whether the request was sent.
+    if (this.state === 'publishing') return;
+    this.#owner.fail(this, timeoutError(this, this.state === 'preparing' ? 'not-sent' : 'unknown'));
+  }
 }
 
 /**
@@ -35,10 +51,7 @@ export class PendingRequests {
   readonly #ids = new RequestIds();
   /** Ids come back from the wire: a map, never an object. */
   readonly #requests = new Map<string, PendingRequest>();
-  /** By timeout: within one set, requests are in order of their deadlines. */
-  readonly #deadlines = new Map<number, Set<PendingRequest>>();
-  #timer: Timer | undefined;
-  #timerDueMs = Infinity;
+  readonly #deadlines: Alarms;
 
   constructor(
     limit: number,
@@ -48,6 +61,7 @@ export class PendingRequests {
     this.#limit = limit;
     this.#onSettled = onSettled;
     this.#clock = clock;
+    this.#deadlines = new Alarms(clock);
   }
 
   get size(): number {
@@ -57,15 +71,7 @@ export class PendingRequests {
   /** @throws MqttTooManyRequestsError */
   open(topic: string, timeoutMs: number, codec: PayloadCodec, callback: (packet: WritePacket) => void): PendingRequest {
     if (this.#requests.size >= this.#limit) throw new MqttTooManyRequestsError(this.#limit);
-    const request: PendingRequest = {
-      id: this.#ids.next(),
-      topic,
-      timeoutMs,
-      codec,
-      callback,
-      dueMs: Infinity,
-      state: 'preparing',
-    };
+    const request = new PendingRequest(this, this.#ids.next(), topic, timeoutMs, codec, callback);
     this.#requests.set(request.id, request);
     this.#schedule(request);
     return request;
@@ -78,7 +84,7 @@ export class PendingRequests {
 
   /** How long the request may still take; undefined = no limit. */
   remainingMs(request: PendingRequest): number | undefined {
-    return request.timeoutMs === 0 ? undefined : Math.max(1, request.dueMs - this.#clock.now());
+    return request.timeoutMs === 0 ? undefined : Math.max(1, request.dueAtMs - this.#clock.now());
   }
 
   /** The event loop has sent it. */
@@ -86,7 +92,7 @@ export class PendingRequests {
     if (request.state !== 'publishing') return;
     request.state = 'waiting';
     // Its deadline may have passed in this very moment, and was left to the event loop.
-    if (request.dueMs <= this.#clock.now()) this.fail(request, timeoutError(request, 'unknown'));
+    if (request.dueAtMs <= this.#clock.now()) this.fail(request, timeoutError(request, 'unknown'));
   }
 
   /** @returns the request that was answered, or undefined if nobody waits for this reply (any more) */
@@ -97,7 +103,7 @@ export class PendingRequests {
     else {
       // The next value of a stream has as much time again.
       request.state = 'waiting';
-      this.#unschedule(request);
+      this.#deadlines.cancel(request);
       this.#schedule(request);
       request.callback(packet);
     }
@@ -128,59 +134,13 @@ export class PendingRequests {
   #forget(request: PendingRequest): void {
     request.state = 'settled';
     this.#requests.delete(request.id);
-    this.#unschedule(request);
-    if (this.#requests.size === 0) this.#disarm();
+    this.#deadlines.cancel(request);
+    if (this.#requests.size === 0) this.#deadlines.stop();
   }
 
   #schedule(request: PendingRequest): void {
-    if (request.timeoutMs === 0) return;
-    request.dueMs = this.#clock.now() + request.timeoutMs;
-    let queue = this.#deadlines.get(request.timeoutMs);
-    if (queue === undefined) this.#deadlines.set(request.timeoutMs, (queue = new Set()));
-    queue.add(request);
-    this.#arm(request.dueMs);
+    if (request.timeoutMs > 0) this.#deadlines.set(request, request.timeoutMs);
   }
-
-  #unschedule(request: PendingRequest): void {
-    const queue = this.#deadlines.get(request.timeoutMs);
-    if (queue?.delete(request) === true && queue.size === 0) this.#deadlines.delete(request.timeoutMs);
-  }
-
-  /** Moved only to an earlier time; a call too early costs less than moving it with every reply. */
-  #arm(dueMs: number): void {
-    if (dueMs >= this.#timerDueMs) return;
-    this.#timer?.cancel();
-    this.#timerDueMs = dueMs;
-    this.#timer = this.#clock.startTimer(this.#expire, Math.max(0, dueMs - this.#clock.now()));
-  }
-
-  #disarm(): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    this.#timerDueMs = Infinity;
-  }
-
-  readonly #expire = (): void => {
-    this.#disarm();
-    const nowMs = this.#clock.now();
-    const expired: PendingRequest[] = [];
-    let nextMs = Infinity;
-    for (const queue of this.#deadlines.values()) {
-      for (const request of queue) {
-        if (request.dueMs > nowMs) {
-          nextMs = Math.min(nextMs, request.dueMs);
-          break;
-        }
-        expired.push(request);
-      }
-    }
-    if (nextMs < Infinity) this.#arm(nextMs);
-    for (const request of expired) {
-      // Its time is the event loop's time then: that error is on its way, and says whether the request was sent.
-      if (request.state === 'publishing') this.#unschedule(request);
-      else this.fail(request, timeoutError(request, request.state === 'preparing' ? 'not-sent' : 'unknown'));
-    }
-  };
 }
 
 /** @internal */

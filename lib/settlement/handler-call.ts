@@ -40,6 +40,7 @@ const settledByHand: HandDecision = { kind: 'settled' };
 export class HandlerCall implements Alarm, SettlementByHand {
   dueAtMs = 0;
   heapIndex = -1;
+  order = 0;
   readonly #run: CallOwner;
   readonly #environment: RunEnvironment;
   readonly #handler: RegisteredHandler;

@@ -32,6 +32,7 @@ export class HandlerRun implements Waiter, LaneMember, Alarm, CallOwner {
   behind: LaneMember | undefined = undefined;
   dueAtMs = 0;
   heapIndex = -1;
+  order = 0;
   /** From 1. */
   attempt = 1;
   readonly #environment: RunEnvironment;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Alarms, type Alarm } from '../../../lib/eventloop/alarms.js';
 
 function alarmOf(ring: () => void): Alarm {
-  return { dueAtMs: 0, heapIndex: -1, ring };
+  return { dueAtMs: 0, heapIndex: -1, order: 0, ring };
 }
 
 describe('alarms', () => {
