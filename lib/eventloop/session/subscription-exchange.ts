@@ -27,8 +27,12 @@ export class SubscribeExchange extends Operation<SubscribeResult> {
     super();
   }
 
+  get names(): readonly string[] {
+    return [...this.filters.keys()];
+  }
+
   get description(): string {
-    return `subscribe to ${quoted(this.filters.keys())}`;
+    return `subscribe to ${quoted(this.names)}`;
   }
 
   get delivery(): DeliveryState {
@@ -48,7 +52,7 @@ export class SubscribeExchange extends Operation<SubscribeResult> {
     ) {
       return this.#notSupported('subscription identifiers', 'subscribe without one');
     }
-    for (const filter of this.filters.keys()) {
+    for (const filter of this.names) {
       if (!negotiated.sharedSubscriptionAvailable && filter.startsWith('$share/')) {
         return this.#notSupported(`shared subscriptions ("${filter}")`, 'subscribe to the filter itself');
       }
@@ -71,12 +75,12 @@ export class UnsubscribeExchange extends Operation<void> {
   /** The granted subscriptions that it ends, should it come to nothing. */
   readonly ended = new Map<string, DesiredSubscription>();
 
-  constructor(readonly filters: readonly string[]) {
+  constructor(readonly names: readonly string[]) {
     super();
   }
 
   get description(): string {
-    return `unsubscribe from ${quoted(this.filters)}`;
+    return `unsubscribe from ${quoted(this.names)}`;
   }
 
   get delivery(): DeliveryState {
@@ -84,7 +88,7 @@ export class UnsubscribeExchange extends Operation<void> {
   }
 
   encode(id: number, version: ProtocolVersion): Buffer {
-    return encodeUnsubscribe(id, this.filters, version);
+    return encodeUnsubscribe(id, this.names, version);
   }
 
   unsupported(): undefined {
@@ -95,6 +99,6 @@ export class UnsubscribeExchange extends Operation<void> {
 /** @internal */
 export type SubscriptionExchange = SubscribeExchange | UnsubscribeExchange;
 
-function quoted(filters: Iterable<string>): string {
-  return Array.from(filters, (filter) => `"${filter}"`).join(', ');
+function quoted(filters: readonly string[]): string {
+  return filters.map((filter) => `"${filter}"`).join(', ');
 }

@@ -41,6 +41,8 @@ export class Subscriptions {
   /** What the broker refused last time it was asked, for `stats()`. */
   readonly #refused = new Set<string>();
   readonly #sent = new Map<number, SubscriptionExchange>();
+  /** Filters of requests that were sent. A broker may work on several at once, in any order: about each it is asked one thing at a time. */
+  readonly #inQuestion = new Set<string>();
   #waiting: SubscriptionExchange[] = [];
   #capacity: number;
   #negotiated!: Negotiated;
@@ -73,7 +75,7 @@ export class Subscriptions {
     if (this.#waiting.length >= this.#capacity) throw new MqttQueueFullError('requestCapacity', this.#capacity);
     // From here on a lost session does not bring them back.
     if (exchange instanceof UnsubscribeExchange) {
-      for (const filter of exchange.filters) {
+      for (const filter of exchange.names) {
         this.#refused.delete(filter);
         const granted = this.#granted.get(filter);
         if (granted !== undefined) exchange.ended.set(filter, granted);
@@ -116,12 +118,13 @@ export class Subscriptions {
       if (!exchange.settled) unanswered.push(exchange);
     }
     this.#sent.clear();
+    this.#inQuestion.clear();
     this.#waiting = [...unanswered, ...this.#waiting];
   }
 
   /** Bytes of the next request that may go on this connection; those that may not fail here. 0 when there is none. */
   nextBytes(): number {
-    for (let exchange = this.#waiting[0]; exchange !== undefined; exchange = this.#waiting[0]) {
+    for (let exchange = this.#next(); exchange !== undefined; exchange = this.#next()) {
       if (this.#ids.free === 0) return 0;
       const bytes = exchange.encode(1, this.#negotiated.protocolVersion).length;
       const error =
@@ -129,12 +132,23 @@ export class Subscriptions {
           ? new MqttPacketTooLargeError(bytes, this.#negotiated.maxPacketBytes, 'server', exchange.delivery)
           : exchange.unsupported(this.#negotiated);
       if (error === undefined) return bytes;
-      this.#waiting.shift();
+      this.#waiting.splice(this.#waiting.indexOf(exchange), 1);
       if (exchange instanceof SubscribeExchange && exchange.isRepeat) this.#repeatFailed(exchange, error);
       else this.#keep(exchange);
       exchange.fail(error);
     }
     return 0;
+  }
+
+  /** The first one that no request before it, sent or waiting, is about a filter of. */
+  #next(): SubscriptionExchange | undefined {
+    const before = new Set<string>();
+    for (const exchange of this.#waiting) {
+      const { names } = exchange;
+      if (!names.some((filter) => this.#inQuestion.has(filter) || before.has(filter))) return exchange;
+      for (const filter of names) before.add(filter);
+    }
+    return undefined;
   }
 
   /** Filters were grouped by us: each is judged alone, and what this server cannot do is told, for nobody waits for it. */
@@ -162,10 +176,12 @@ export class Subscriptions {
 
   /** Writes the request whose size `nextBytes` told. */
   send(writer: PacketWriter): void {
-    const exchange = this.#waiting.shift()!;
+    const exchange = this.#next()!;
+    this.#waiting.splice(this.#waiting.indexOf(exchange), 1);
     const id = this.#ids.take()!;
     exchange.wasSent = true;
     this.#sent.set(id, exchange);
+    for (const filter of exchange.names) this.#inQuestion.add(filter);
     writer.raw(exchange.encode(id, this.#negotiated.protocolVersion));
   }
 
@@ -186,7 +202,8 @@ export class Subscriptions {
     }
     this.#sent.delete(id);
     this.#ids.release(id);
-    const filters = exchange instanceof SubscribeExchange ? [...exchange.filters.keys()] : exchange.filters;
+    const filters = exchange.names;
+    for (const filter of filters) this.#inQuestion.delete(filter);
     if (reasonCodes.length !== filters.length && (reasonCodes.length > 0 || exchange instanceof SubscribeExchange)) {
       const error = new MqttProtocolError(`${reasonCodes.length} reason codes for ${filters.length} filters`);
       exchange.fail(error);
@@ -211,6 +228,7 @@ export class Subscriptions {
   failAll(error: (delivery: 'not-sent' | 'unknown') => MqttError): void {
     for (const exchange of [...this.#sent.values(), ...this.#waiting]) exchange.fail(error(exchange.delivery));
     this.#sent.clear();
+    this.#inQuestion.clear();
     this.#waiting = [];
   }
 

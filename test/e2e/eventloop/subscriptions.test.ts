@@ -123,6 +123,28 @@ describe.each([4, 5] as const)('protocol version %i', (protocolVersion) => {
     expect([published, ...requests].map(({ state }) => state)).toEqual(new Array(4).fill('resolved'));
   });
 
+  test('requests about one filter wait for each other, for brokers answer in any order; others go past them', async () => {
+    const it = scriptedLoop({ protocolVersion, ...FAST });
+    const connection = await it.connect();
+    const requests = [it.loop.subscribe('a'), it.loop.unsubscribe('a'), it.loop.subscribe({ a: {}, b: {} })];
+    const others = [it.loop.unsubscribe('b'), it.loop.subscribe('c')];
+    const first = await connection.next('subscribe');
+    const past = await connection.next('subscribe');
+    await connection.nothing(it.clock);
+    expect([first, past].map(filtersOf)).toEqual([['a'], ['c']]);
+    connection.suback(past);
+    connection.suback(first);
+    connection.unsuback(await connection.next('unsubscribe'));
+    connection.suback(await connection.next('subscribe'));
+    const last = await connection.next('unsubscribe');
+    expect(last.unsubscriptions).toEqual(['b']);
+    connection.unsuback(last);
+    await Promise.all([...requests, ...others]);
+    await cut(it);
+    const next = await it.broker.acceptConnected();
+    expect(filtersOf(await next.next('subscribe')).toSorted()).toEqual(['a', 'c']);
+  });
+
   test('resubscribed only without a session, and before user traffic that waited', async () => {
     const it = scriptedLoop({ protocolVersion, ...FAST });
     await it.connect();
