@@ -1,12 +1,15 @@
 import { Logger } from '@nestjs/common';
 import { Server, type MessageHandler } from '@nestjs/microservices';
 import { Emitter } from './eventloop/emitter.js';
+import { MqttClosedError } from './eventloop/errors.js';
 import type { EventLoop } from './eventloop/event-loop.js';
 import type { EventLoopStatus } from './eventloop/events.js';
 import type { IncomingMessage } from './eventloop/messages.js';
+import type { MqttPattern, MqttPatternFunction } from './interfaces/handler-options.interface.js';
 import type { MqttModuleExtras, MqttModuleOptions } from './interfaces/module-options.interface.js';
+import type { MqttSubscribeOptions, MqttSubscriber, MqttSubscription } from './interfaces/subscription.interface.js';
 import { MqttConnection } from './mqtt.connection.js';
-import { bootstrapReminderMs, getMqttTransportId } from './mqtt.constants.js';
+import { getMqttTransportId, reminderMs, reminders } from './mqtt.constants.js';
 import { describeError, type MqttDecodeError } from './mqtt.errors.js';
 import { forwardStatus, type MqttConnectionEvents } from './mqtt.status.js';
 import { HandlerSubscriptions } from './routing/handler-subscriptions.js';
@@ -18,6 +21,8 @@ import {
 } from './routing/handler-description.js';
 import { HandlerRegistry } from './routing/handler-registry.js';
 import { Router } from './routing/router.js';
+import { RunTimeHandlers } from './routing/run-time-handlers.js';
+import { loadCodecs } from './serialization/codecs.js';
 import { HandlerRuntime } from './settlement/handler-runtime.js';
 import type { MqttSettlementStats } from './settlement/outcome-report.js';
 import type { ProcessingHooks } from './settlement/run-environment.js';
@@ -66,6 +71,7 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
   readonly #router = new Router();
   readonly #registry: HandlerRegistry;
   readonly #subscriptions: HandlerSubscriptions;
+  readonly #runTimeHandlers: RunTimeHandlers;
   readonly #runtime: HandlerRuntime;
   readonly #plainStartHook = this.onProcessingStartHook;
   readonly #events = new Emitter<{ [Event in keyof MessageEvents]: Parameters<MessageEvents[Event]>[0] }>();
@@ -89,6 +95,7 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     this.#registry = new HandlerRegistry(this.#router, settings, normalizePattern);
     this.#connection.beforeStart(() => this.#registry.assertAllWork());
     this.#subscriptions = new HandlerSubscriptions(loop, this.#router, this.logger, settings.onSubscriptionRefused);
+    this.#runTimeHandlers = new RunTimeHandlers(this.#registry, this.#subscriptions, this.#connection.clock);
     this.#runtime = new HandlerRuntime(loop, this.#router, settings, this.logger, {
       server: this,
       clock: this.#connection.clock,
@@ -140,6 +147,35 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     if (!this.messageHandlers.has(declared)) this.messageHandlers.set(declared, callback);
   }
 
+  /**
+   * Adds a handler while the server runs, with everything that handlers of controllers have but what Nest puts around those
+   * (guards, pipes, interceptors, filters). Resolves when the broker has granted its subscription.
+   *
+   * Until the application has bootstrapped and the server listens it counts as declared: this resolves at once, and the
+   * subscription is made, and its refusal told, with those of the others.
+   *
+   * @param options.signal, options.timeoutMs - give up waiting for the broker, and the handler
+   * @throws MqttHandlersError naming each mistake, MqttRefusedError and MqttNotSupportedError when the broker does not let it have its
+   *   messages, MqttArgumentError, MqttMissingPackageError, MqttQueueFullError, MqttTimeoutError, MqttAbortError, MqttClosedError; then
+   *   the handler is not there
+   */
+  async subscribe<Data = unknown>(
+    pattern: MqttPattern | MqttPatternFunction,
+    handler: MqttSubscriber<Data>,
+    options: MqttSubscribeOptions = {},
+  ): Promise<MqttSubscription> {
+    this.#assertNotClosing();
+    const registered = this.#runTimeHandlers.read(pattern, handler, options);
+    await loadCodecs([registered.codec]);
+    this.#assertNotClosing();
+    this.#connection.expectConsumer();
+    if (this.#subscriptions.isOpen) this.#consume();
+    else if (this.#listening === undefined) this.#remind(reminders.listen);
+    const subscription = await this.#runTimeHandlers.add(registered, options);
+    if (this.#subscriptions.isOpen && !registered.isEvent) this.#warnOfRivals(registered.pattern.filter);
+    return subscription;
+  }
+
   /** The first handler that a message on this topic runs. */
   override getHandlerByPattern(pattern: string): MessageHandler | null {
     return this.messageHandlers.get(pattern) ?? this.#router.match(pattern)[0]?.callback ?? null;
@@ -184,19 +220,27 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     this.#release ??= this.#connection.claim();
     await this.#connection.loadCodecs();
     await this.#connection.start();
-    if (!this.#connection.isDeliveryOpen) this.#remindOfBootstrap();
+    if (!this.#connection.isDeliveryOpen) this.#remind(reminders.bootstrap);
     await this.#connection.whenDeliveryOpens(() => this.#open());
   }
 
   async #open(): Promise<void> {
     clearTimeout(this.#reminder);
-    if (this.#closing !== undefined || this.#router.handlers.length === 0) return;
+    if (this.#closing !== undefined) return;
     this.#warnOfRivals();
+    if (this.#router.handlers.length > 0) this.#consume();
+    await this.#subscriptions.open();
+  }
+
+  #consume(): void {
     this.#connection.consume(
       (message, isReply) => this.#runtime.dispatch(message, isReply),
       (topic) => this.#router.match(topic).some((handler) => handler.pattern.share === undefined),
     );
-    await this.#subscriptions.open();
+  }
+
+  #assertNotClosing(): void {
+    if (this.#closing !== undefined || this.#connection.isIntakePaused) throw new MqttClosedError();
   }
 
   async #close(): Promise<void> {
@@ -204,30 +248,29 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
     this.#connection.pauseIntake();
     this.#connection.beginDrain();
     const release = this.#release ?? this.#connection.claim();
-    const unsubscribed = this.#connection.hasOtherUsers ? this.#unsubscribe() : undefined;
-    await this.#runtime.close(unsubscribed);
+    await this.#runtime.close(this.#unsubscribe());
     await release();
   }
 
   /** What stays connected must not go on receiving for handlers that are gone. A persistent session is to be resumed as it is. */
   async #unsubscribe(): Promise<void> {
-    if (this.#connection.options.isSessionKept || this.#connection.loop.negotiated === undefined) return;
-    await this.#subscriptions.close().catch((error: unknown) => {
+    const { hasOtherUsers, options, loop } = this.#connection;
+    const isLeaving = hasOtherUsers && !options.isSessionKept && loop.negotiated !== undefined;
+    await this.#subscriptions.close(isLeaving).catch((error: unknown) => {
       this.logger.warn(`unsubscribing failed: ${describeError(error)}`);
     });
   }
 
-  #remindOfBootstrap(): void {
-    this.#reminder = setTimeout(() => {
-      this.logger.warn(
-        'connected, but handlers receive nothing before the application has bootstrapped: call app.init() or app.listen() after app.startAllMicroservices()',
-      );
-    }, bootstrapReminderMs);
+  #remind(reminder: string): void {
+    clearTimeout(this.#reminder);
+    this.#reminder = setTimeout(() => this.logger.warn(reminder), reminderMs);
     this.#reminder.unref();
   }
 
-  #warnOfRivals(): void {
+  /** @param only - the filter that is new; undefined: all */
+  #warnOfRivals(only?: string): void {
     for (const [filter, count] of this.#registry.rivals()) {
+      if (only !== undefined && filter !== only) continue;
       this.logger.warn(`${count} message handlers for "${filter}": all of them run, the first one answers`);
     }
   }

@@ -210,8 +210,8 @@ export function unsubscribeRequest(filters: string | readonly string[]): Unsubsc
   return new UnsubscribeExchange(list);
 }
 
-/** @throws MqttArgumentError naming field, value and cure */
-function assertOperationOptions(options: OperationOptions): void {
+/** @throws MqttArgumentError naming field, value and cure. @internal */
+export function assertOperationOptions(options: OperationOptions): void {
   if (typeof options !== 'object' || options === null)
     throw new MqttArgumentError('options', options, 'an object; leave it out for the defaults');
   const { signal, timeoutMs } = options;

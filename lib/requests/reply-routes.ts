@@ -23,6 +23,9 @@ interface Subscription {
   readonly ready: Promise<void>;
 }
 
+/** That of handlers, which brings the replies as well. */
+const ofHandlers: Subscription = { isReady: true, isRefused: false, ready: Promise.resolve() };
+
 /** What of the event loop is needed. @internal */
 export type Subscriber = Pick<EventLoop, 'subscribe' | 'unsubscribe'>;
 
@@ -65,7 +68,7 @@ export class ReplyRoutes {
     const route = this.#route(topic);
     route.pending++;
     if (route.responder === 'private') return waitFor((this.#inbox ??= this.#subscribe(this.inbox)));
-    if (route.subscription === undefined) this.#subscribeReplyTopic(route);
+    if (route.subscription === undefined || this.#hasLostLoan(route)) this.#subscribeReplyTopic(route);
     const builtin = route.subscription!;
     if (this.#mode === 'builtin' || route.responder === 'builtin') return waitFor(builtin);
     const inbox = (this.#inbox ??= this.#subscribe(this.inbox));
@@ -120,10 +123,15 @@ export class ReplyRoutes {
     this.#byReplyTopic.set(route.replyTopic, route);
     if (this.#isSubscribed(route.replyTopic)) {
       // A second subscription would make some brokers send every reply twice, to the handlers too.
-      route.subscription = { isReady: true, isRefused: false, ready: Promise.resolve() };
+      route.subscription = ofHandlers;
       return;
     }
     route.subscription = this.#subscribe(route.replyTopic);
+  }
+
+  /** The handlers whose subscription brought the replies are gone. */
+  #hasLostLoan(route: Route): boolean {
+    return route.subscription === ofHandlers && !this.#isSubscribed(route.replyTopic);
   }
 
   #unsubscribe(route: Route): void {

@@ -15,6 +15,7 @@ export class HandlerRegistry {
   readonly #options: NestOptions;
   readonly #normalizePattern: (pattern: never) => string;
   readonly #issues: MqttHandlerIssue[] = [];
+  #registered = 0;
 
   constructor(router: Router, options: NestOptions, normalizePattern: (pattern: never) => string) {
     this.#router = router;
@@ -30,7 +31,7 @@ export class HandlerRegistry {
     extras: Readonly<Record<string, unknown>>,
   ): RegisteredHandler | undefined {
     try {
-      const handler = this.#read(pattern, callback, isEvent, extras);
+      const handler = this.read(pattern, callback, isEvent, extras);
       this.#router.add(handler);
       return handler;
     } catch (error) {
@@ -54,7 +55,12 @@ export class HandlerRegistry {
     return new Map([...answering].filter(([, count]) => count > 1));
   }
 
-  #read(
+  /**
+   * Reads a handler without adding it.
+   *
+   * @throws MqttHandlersError naming each mistake
+   */
+  read(
     pattern: unknown,
     callback: MessageHandler,
     isEvent: boolean,
@@ -66,7 +72,7 @@ export class HandlerRegistry {
       callback,
       isEvent,
       extras,
-      this.#router.handlers.length,
+      this.#registered++,
       { qos: subscribeQos, share, topicPrefix, settlement, payload, isSessionResumed },
     );
   }

@@ -1,4 +1,5 @@
 import type { RegisteredHandler } from './handler.js';
+import { SubscriptionIdentifiers } from './subscription-identifiers.js';
 import { TopicTrie } from './topic-trie.js';
 
 const none: readonly RegisteredHandler[] = Object.freeze([]);
@@ -11,12 +12,12 @@ const mostTopics = 8_192;
  * @internal
  */
 export class Router {
+  /** Which copy of a message is meant for which subscription. */
+  readonly identifiers = new SubscriptionIdentifiers();
   readonly #handlers: RegisteredHandler[] = [];
   readonly #trie = new TopicTrie<RegisteredHandler>();
-  /** Filters that have an event handler. */
-  readonly #eventFilters = new Set<string>();
-  /** The subscription identifier of each subscription; empty where one cannot tell copies apart. */
-  #identifiers: ReadonlyMap<string, number> = new Map();
+  /** How many event handlers a filter has. */
+  readonly #eventFilters = new Map<string, number>();
   /** What topics match: devices repeat them. */
   readonly #found = new Map<string, readonly RegisteredHandler[]>();
 
@@ -28,11 +29,24 @@ export class Router {
     this.#found.clear();
     this.#handlers.push(handler);
     this.#trie.add(handler.pattern.filter, handler);
-    if (handler.isEvent) this.#eventFilters.add(handler.pattern.filter);
+    this.#countEvents(handler, 1);
   }
 
-  useIdentifiers(identifiers: ReadonlyMap<string, number>): void {
-    this.#identifiers = identifiers;
+  /** Messages that it was given already are its own affair. Of no effect on one that is not here. */
+  remove(handler: RegisteredHandler): void {
+    const index = this.#handlers.indexOf(handler);
+    if (index < 0) return;
+    this.#found.clear();
+    this.#handlers.splice(index, 1);
+    this.#trie.remove(handler.pattern.filter, handler);
+    this.#countEvents(handler, -1);
+  }
+
+  #countEvents({ isEvent, pattern: { filter } }: RegisteredHandler, change: 1 | -1): void {
+    if (!isEvent) return;
+    const count = (this.#eventFilters.get(filter) ?? 0) + change;
+    if (count > 0) this.#eventFilters.set(filter, count);
+    else this.#eventFilters.delete(filter);
   }
 
   /**
@@ -42,16 +56,12 @@ export class Router {
    */
   match(topic: string, identifiers?: readonly number[]): readonly RegisteredHandler[] {
     const found = this.#find(topic);
-    if (found.length < 2) return found;
-    if (identifiers !== undefined && this.#identifiers.size > 0) {
-      const meant = found.filter((handler) => {
-        const identifier = this.#identifiers.get(handler.pattern.subscription);
-        return identifier !== undefined && identifiers.includes(identifier);
-      });
-      // Identifiers of an earlier deployment, kept by a persistent session, tell nothing.
-      if (meant.length > 0) return meant;
-    }
-    return found;
+    return identifiers === undefined ? found : this.identifiers.meant(found, identifiers);
+  }
+
+  /** At least the handlers whose filters overlap this one. */
+  near(filter: string): readonly RegisteredHandler[] {
+    return this.#trie.overlapping(filter);
   }
 
   /** Every handler whose filter matches, in order of registration. */

@@ -40,6 +40,25 @@ export class TopicTrie<T> {
     (node.ends ??= []).push(value);
   }
 
+  /**
+   * Takes back one `add`, and the branches that nothing needs any more.
+   *
+   * @returns whether nothing is left at all
+   */
+  remove(filter: string, value: T): boolean {
+    return removeBelow(this.#root, filter.split('/'), 0, value);
+  }
+
+  /**
+   * At least every value whose filter matches a topic that this filter matches too, in no particular order: that leading
+   * wildcards do not match "$..." is left out of account.
+   */
+  overlapping(filter: string): T[] {
+    const found: T[] = [];
+    collectOverlapping(this.#root, filter.split('/'), 0, found);
+    return found;
+  }
+
   /** Every value whose filter matches the topic, in no particular order. */
   match(topic: string): T[] {
     const found: T[] = [];
@@ -76,6 +95,49 @@ function descend<T>(
   const literal = levels?.get(topic.slice(start, end));
   if (literal !== undefined) collect(literal, topic, end + 1, found);
   if (plus !== undefined) collect(plus, topic, end + 1, found);
+}
+
+/** @param depth - of the filter's levels, those before it fit what leads to the node */
+function collectOverlapping<T>(node: Node<T>, filter: readonly string[], depth: number, found: T[]): void {
+  const level = filter[depth];
+  if (level === '#') return collectAll(node, found);
+  if (node.rest !== undefined) pushAll(node.rest, found);
+  if (level === undefined) {
+    if (node.ends !== undefined) pushAll(node.ends, found);
+    return;
+  }
+  if (node.plus !== undefined) collectOverlapping(node.plus, filter, depth + 1, found);
+  if (node.levels === undefined) return;
+  const next = level === '+' ? node.levels.values() : [node.levels.get(level)];
+  for (const child of next) if (child !== undefined) collectOverlapping(child, filter, depth + 1, found);
+}
+
+function collectAll<T>(node: Node<T>, found: T[]): void {
+  if (node.rest !== undefined) pushAll(node.rest, found);
+  if (node.ends !== undefined) pushAll(node.ends, found);
+  if (node.plus !== undefined) collectAll(node.plus, found);
+  if (node.levels !== undefined) for (const child of node.levels.values()) collectAll(child, found);
+}
+
+/** @returns whether nothing is left at and below the node */
+function removeBelow<T>(node: Node<T>, filter: readonly string[], depth: number, value: T): boolean {
+  const level = filter[depth];
+  if (level === undefined) node.ends = without(node.ends, value);
+  else if (level === '#') node.rest = without(node.rest, value);
+  else if (level === '+') {
+    if (node.plus !== undefined && removeBelow(node.plus, filter, depth + 1, value)) node.plus = undefined;
+  } else {
+    const next = node.levels?.get(level);
+    if (next !== undefined && removeBelow(next, filter, depth + 1, value)) node.levels?.delete(level);
+    if (node.levels?.size === 0) node.levels = undefined;
+  }
+  return node.levels === undefined && node.plus === undefined && node.ends === undefined && node.rest === undefined;
+}
+
+function without<T>(values: T[] | undefined, value: T): T[] | undefined {
+  const index = values?.indexOf(value) ?? -1;
+  if (index >= 0) values!.splice(index, 1);
+  return values?.length === 0 ? undefined : values;
 }
 
 function pushAll<T>(values: readonly T[], found: T[]): void {

@@ -122,12 +122,14 @@ export class Dispatcher {
   }
 
   #nobody(message: IncomingMessage): unknown {
+    // A late copy for a subscription that has ended; the handlers that are left have copies of their own.
+    if (this.#router.match(message.topic).length > 0) return undefined;
     this.#unmatched++;
     this.#host.unmatched(message);
     const suffix = this.#host.limiter.admit('unmatched messages');
     if (suffix !== undefined) {
       this.#host.logger.warn(
-        `no handler matches "${message.topic}": the message is ignored; declare one, or remove the subscription that an earlier session has left${suffix}`,
+        `no handler matches "${message.topic}": the message is ignored; it may have been under way when its handler was unsubscribed; otherwise declare one, or remove the subscription that an earlier session has left${suffix}`,
       );
     }
     const { reply } = this.#host.calls.read(message, autoCodec);

@@ -6,6 +6,7 @@ import {
   type IncomingMessage,
   type MqttFailurePolicy,
   type MqttPatternFunction,
+  type MqttSubscription,
   MqttContext,
   MqttEvent,
   MqttMessage,
@@ -129,6 +130,31 @@ expectTypeOf(server.transportId).toEqualTypeOf<symbol>();
 expectTypeOf(server.stats().deadLettered).toEqualTypeOf<number>();
 expectTypeOf(rejectFailures()).toEqualTypeOf<MqttFailurePolicy>();
 server.on('unmatched', ({ topic }) => expectTypeOf(topic).toEqualTypeOf<string>());
+
+const subscription = server.subscribe('devices/+id/alarms', (alarm: Reading, context) => {
+  expectTypeOf(alarm.celsius).toEqualTypeOf<number>();
+  expectTypeOf(context).toEqualTypeOf<MqttContext>();
+});
+expectTypeOf(subscription).resolves.toEqualTypeOf<MqttSubscription>();
+expectTypeOf<MqttSubscription['unsubscribe']>().returns.resolves.toEqualTypeOf<void>();
+void server.subscribe({ cmd: 'water' }, (data) => expectTypeOf(data).toEqualTypeOf<unknown>(), {
+  ...retryThenDeadLetter(),
+  kind: 'message',
+  qos: 2,
+  share: 'workers',
+  signal: AbortSignal.abort(),
+  timeoutMs: 1_000,
+});
+void server.subscribe(
+  ({ site }: SiteConfig) => `plants/${site}`,
+  async () => 5,
+);
+// @ts-expect-error no such kind
+void server.subscribe('a', () => undefined, { kind: 'both' });
+// @ts-expect-error the registration is the server's
+void server.subscribe('a', () => undefined, { name: 'factory' });
+// @ts-expect-error no handler
+void server.subscribe('a');
 
 expectTypeOf<(config: SiteConfig) => string>().toExtend<MqttPatternFunction<SiteConfig>>();
 MqttModule.registerAsync({ useFactory: (site: string) => ({ patternValues: { site } }), inject: ['SITE'] });

@@ -86,6 +86,17 @@ describe('where replies are expected', () => {
     expect(asked).toEqual(['+inbox']);
   });
 
+  it('is subscribed to again when the handlers are gone whose subscription brought the replies', async () => {
+    const has = ['a/reply'];
+    const { routes, asked } = setup('builtin', { has });
+    await routes.enter('a');
+    has.pop();
+
+    await routes.enter('a');
+
+    expect(asked).toEqual(['+a/reply']);
+  });
+
   it('is what the broker allows', async () => {
     const { routes } = setup('auto', { refuse: ['inbox'] });
 

@@ -256,3 +256,24 @@ describe('a request', () => {
     expect(errors).toMatchObject([{ reason: 'request' }]);
   });
 });
+
+it('a late copy for a subscription that has ended is acknowledged, and nobody runs, answers or is missed', async () => {
+  const runs: unknown[] = [];
+  const at = await runtimeWith([{ isRequest: true, handle: (data) => runs.push(data) }]);
+  const { identifiers } = at.router;
+  identifiers.set('t/#', 1);
+  identifiers.set('t/a', 7);
+  identifiers.set('t/a', undefined);
+  const asked = { responseTopic: 'answers', correlationData: Buffer.from('7') };
+
+  await at.deliver(1, 'late', { properties: { ...asked, subscriptionIdentifier: 7 } });
+  expect(await at.connection.next('puback')).toMatchObject({ messageId: 1 });
+  await at.connection.nothing(at.clock);
+  await at.deliver(2, 'own', { properties: { ...asked, subscriptionIdentifier: 1 } });
+
+  expect(await at.connection.next('puback')).toMatchObject({ messageId: 2 });
+  expect((await at.connection.next('publish')).payload.toString()).toBe('1');
+  expect(runs).toEqual(['own']);
+  expect(at.runtime.stats()).toMatchObject({ unmatched: 0 });
+  expect(at.log).toEqual([]);
+});

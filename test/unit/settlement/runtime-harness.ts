@@ -33,6 +33,7 @@ interface Setup {
 /** What runs handlers, on virtual time, on a real event loop that is connected to a scripted broker. */
 export interface RuntimeHarness extends ScriptedLoop {
   readonly runtime: HandlerRuntime;
+  readonly router: Router;
   readonly log: { readonly level: string; readonly text: string }[];
   /** What the server's event tells. */
   readonly undecodable: { readonly topic: string; readonly error: MqttDecodeError }[];
@@ -107,6 +108,7 @@ export async function runtimeWith(declared: readonly Declared[], setup: Setup = 
   return {
     ...it,
     runtime,
+    router,
     log,
     undecodable,
     connection,
