@@ -110,6 +110,24 @@ onEveryBroker((broker) => {
     )();
   });
 
+  it('forget handlers that have gone, with a scrape', async () => {
+    const registry = new Registry();
+    await using service = await startMicroservice(broker, { controllers: [Handlers] });
+    const end = registerMqttMetrics(service, { registry, handlerDurations: true });
+    const subscription = await service.server.subscribe('later/7', () => undefined);
+    for (const topic of ['later/7', 'plants/1/state']) await service.client.publish(topic, 1, { qos: 1 });
+    await eventually(async () =>
+      expect(await registry.metrics()).toContain('_count{connection="default",pattern="later/7"'),
+    );
+
+    await subscription.unsubscribe();
+
+    const text = await registry.metrics();
+    expect(text).not.toContain('later/7');
+    expect(text).toContain('_count{connection="default",pattern="plants/+plant/state"');
+    end();
+  });
+
   it('refuse a source of nothing, and two of one name', async () => {
     const registry = new Registry();
     await using service = await startMicroservice(broker);
