@@ -12,8 +12,11 @@ const packageAliases = [
   },
 ];
 
-/** Every @nestjs package, so that one that Nest 11 lacks is an error and never a silent mix of two majors. */
-const nest11Alias = { find: /^@nestjs\//, replacement: fromRoot('test/nest-11/node_modules/@nestjs/') };
+/**
+ * Every @nestjs package, so that one that Nest 11 lacks is an error and never a silent mix of two majors. One has no majors of
+ * its own: it is loaded from the root, and is given Nest 11 as the tests are.
+ */
+const nest11Alias = { find: /^@nestjs\/(?!observe$)/, replacement: fromRoot('test/nest-11/node_modules/@nestjs/') };
 
 /** On both majors of Nest: what users are shown as an example too. */
 const nestTests = ['test/e2e/nest/**/*.test.ts', 'sample/*/src/**/*.test.ts'];
@@ -51,7 +54,11 @@ export default defineConfig({
         extends: true,
         // The same files as `nest-12`. Nest 11 is CommonJS, in a workspace of its own beside the root's Nest 12.
         resolve: { alias: [nest11Alias] },
-        test: { name: 'nest-11', include: [...nestTests, nest11Guard] },
+        test: {
+          name: 'nest-11',
+          include: [...nestTests, nest11Guard],
+          server: { deps: { inline: ['@nestjs/observe'] } },
+        },
       },
     ],
   },

@@ -1,4 +1,12 @@
-import { Module, type INestMicroservice, type LoggerService, type Provider, type Type } from '@nestjs/common';
+import {
+  Module,
+  type INestMicroservice,
+  type LoggerService,
+  type ModuleMetadata,
+  type NestApplicationOptions,
+  type Provider,
+  type Type,
+} from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { AsyncMicroserviceOptions } from '@nestjs/microservices';
 import { connectAsync, type IClientOptions, type IPublishPacket, type MqttClient as Device } from 'mqtt';
@@ -70,6 +78,8 @@ export interface TestApp extends AsyncDisposable {
 export interface TestAppSetup {
   readonly controllers?: Type[];
   readonly providers?: Provider[];
+  readonly imports?: NonNullable<ModuleMetadata['imports']>;
+  readonly instrument?: NestApplicationOptions['instrument'] | undefined;
   readonly options?: MqttModuleOptions;
   /** Between creation and `listen`. */
   readonly configure?: (app: INestMicroservice) => void;
@@ -83,6 +93,7 @@ export async function startMicroservice(broker: TestBroker, setup: TestAppSetup 
     useFactory: (server: MqttServer) => ({ strategy: server }),
     logger: log,
     abortOnError: false,
+    ...(setup.instrument && { instrument: setup.instrument }),
   });
   setup.configure?.(app);
   try {
@@ -100,8 +111,11 @@ export async function startMicroservice(broker: TestBroker, setup: TestAppSetup 
   };
 }
 
-export function testModule(broker: TestBroker, { controllers = [], providers = [], options = {} }: TestAppSetup): Type {
-  @Module({ imports: [MqttModule.register(optionsFor(broker, options))], controllers, providers })
+export function testModule(
+  broker: TestBroker,
+  { controllers = [], providers = [], imports = [], options = {} }: TestAppSetup,
+): Type {
+  @Module({ imports: [...imports, MqttModule.register(optionsFor(broker, options))], controllers, providers })
   class TestModule {}
   return TestModule;
 }
