@@ -154,7 +154,7 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
    * Until the application has bootstrapped and the server listens it counts as declared: this resolves at once, and the
    * subscription is made, and its refusal told, with those of the others.
    *
-   * @param options.signal, options.timeoutMs - give up waiting for the broker, and the handler
+   * @param options - of the handler, and `signal` and `timeoutMs`, which give up waiting for the broker, and the handler with it
    * @throws MqttHandlersError naming each mistake, MqttRefusedError and MqttNotSupportedError when the broker does not let it have its
    *   messages, MqttArgumentError, MqttMissingPackageError, MqttQueueFullError, MqttTimeoutError, MqttAbortError, MqttClosedError; then
    *   the handler is not there

@@ -1,5 +1,3 @@
-import { setMaxListeners } from 'node:events';
-import { AlarmClock } from './alarms.js';
 import type { Clock } from './clock.js';
 import { publishChannel, publishOutcome } from './diagnostics.js';
 import type { Driver } from './driver.js';
@@ -14,6 +12,7 @@ import type {
   SubscribeRequestOptions,
   SubscribeResult,
 } from './messages.js';
+import { assertOperationOptions, OperationLimits } from './operation-limits.js';
 import type { ResolvedOptions } from './options.js';
 import type { Counters } from './session/counters.js';
 import { PublishExchange } from './session/publish-exchange.js';
@@ -36,8 +35,7 @@ export class Requests {
   readonly #session: Session;
   readonly #driver: Driver;
   readonly #clock: Clock;
-  /** One timer for all the operations that have a time limit. */
-  readonly #alarms: AlarmClock;
+  readonly #limits: OperationLimits;
   readonly #topics = new TopicEncoder();
   #options: RequestsOptions;
 
@@ -45,7 +43,7 @@ export class Requests {
     this.#session = session;
     this.#driver = driver;
     this.#clock = clock;
-    this.#alarms = new AlarmClock(clock);
+    this.#limits = new OperationLimits(clock);
     this.#options = options;
   }
 
@@ -71,7 +69,7 @@ export class Requests {
   offer(exchange: PublishExchange, options: PublishOptions | undefined): void {
     const { queue } = this.#session.outgoing;
     if (publishChannel.hasSubscribers) publishOutcome(exchange, this.#options.clientId, this.#clock);
-    if (options !== undefined) this.#limit(exchange, options, () => queue.remove(exchange));
+    if (options !== undefined) this.#limits.limit(exchange, options, () => queue.remove(exchange));
     this.#offer(exchange, queue);
   }
 
@@ -90,7 +88,7 @@ export class Requests {
 
   #offerSubscription<R>(exchange: SubscriptionExchange & Operation<R>, options: OperationOptions): Promise<R> {
     const { subscriptions } = this.#session;
-    this.#limit(exchange, options, () => subscriptions.withdraw(exchange));
+    this.#limits.limit(exchange, options, () => subscriptions.withdraw(exchange));
     this.#offer(exchange, subscriptions);
     return exchange.completed;
   }
@@ -108,13 +106,6 @@ export class Requests {
       throw error;
     }
     this.#driver.wake();
-  }
-
-  #limit<R>(operation: Operation<R>, options: OperationOptions, withdraw: () => void): void {
-    if (options.signal === undefined && options.timeoutMs === undefined) return;
-    // One signal for many publishes is no leak: each takes its listener back when it settles.
-    if (options.signal !== undefined) setMaxListeners(0, options.signal);
-    operation.limit(options, this.#alarms, withdraw);
   }
 }
 
@@ -208,16 +199,4 @@ export function unsubscribeRequest(filters: string | readonly string[]): Unsubsc
   if (list.length === 0) throw new MqttArgumentError('filters', filters, 'at least one topic filter');
   for (const filter of list) assertTopicFilter(filter);
   return new UnsubscribeExchange(list);
-}
-
-/** @throws MqttArgumentError naming field, value and cure. @internal */
-export function assertOperationOptions(options: OperationOptions): void {
-  if (typeof options !== 'object' || options === null)
-    throw new MqttArgumentError('options', options, 'an object; leave it out for the defaults');
-  const { signal, timeoutMs } = options;
-  if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs > 0)) {
-    throw new MqttArgumentError('timeoutMs', timeoutMs, 'a positive number of milliseconds; leave it out for no limit');
-  }
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw new MqttArgumentError('signal', signal, 'an AbortSignal');
 }

@@ -2,7 +2,7 @@ import { BaseRpcExceptionFilter, type MessageHandler } from '@nestjs/microservic
 import { catchError, isObservable, type Observable } from 'rxjs';
 import type { Clock } from '../eventloop/clock.js';
 import { MqttArgumentError, MqttClosedError } from '../eventloop/errors.js';
-import { assertOperationOptions } from '../eventloop/requests.js';
+import { assertOperationOptions, OperationLimits } from '../eventloop/operation-limits.js';
 import { Operation } from '../eventloop/session/operation.js';
 import type { MqttPattern, MqttPatternFunction } from '../interfaces/handler-options.interface.js';
 import type { MqttSubscribeOptions, MqttSubscriber, MqttSubscription } from '../interfaces/subscription.interface.js';
@@ -41,12 +41,12 @@ class Subscribing extends Operation<void> {
 export class RunTimeHandlers {
   readonly #registry: HandlerRegistry;
   readonly #subscriptions: HandlerSubscriptions;
-  readonly #clock: Clock;
+  readonly #limits: OperationLimits;
 
   constructor(registry: HandlerRegistry, subscriptions: HandlerSubscriptions, clock: Clock) {
     this.#registry = registry;
     this.#subscriptions = subscriptions;
-    this.#clock = clock;
+    this.#limits = new OperationLimits(clock);
   }
 
   /** @throws MqttHandlersError, MqttArgumentError */
@@ -67,7 +67,7 @@ export class RunTimeHandlers {
   async add(handler: RegisteredHandler, options: MqttSubscribeOptions): Promise<MqttSubscription> {
     const subscribing = new Subscribing(`subscribe to "${handler.pattern.subscription}"`);
     // Nothing is taken back at the event loop: another handler may wait for the same.
-    subscribing.limit(options, this.#clock, () => void this.#remove(handler).catch(() => undefined));
+    this.#limits.limit(subscribing, options, () => void this.#remove(handler).catch(() => undefined));
     this.#subscriptions
       .add(handler, () => !subscribing.settled)
       .then(

@@ -436,6 +436,28 @@ describe('subscribe()', () => {
     expect(server.stats().handlers).toBe(1);
   });
 
+  it('takes any number of handlers at once, and one signal for all of them', async () => {
+    const warnings: Error[] = [];
+    const listener = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', listener);
+    onTestFinished(() => void process.off('warning', listener));
+    await using service = await started({ controllers: [Declared] });
+    const { signal } = new AbortController();
+    const devices = Array.from({ length: 2_000 }, (_, index) => `devices/${index}/+`);
+
+    const all = await Promise.all(
+      devices.map((pattern) => service.server.subscribe(pattern, recorded(pattern), { signal, timeoutMs: 20_000 })),
+    );
+    await expect(publish(service, ['devices/0/x', 1], ['devices/1999/x', 2])).resolves.toEqual([
+      'devices/0/+ 1',
+      'devices/1999/+ 2',
+    ]);
+
+    await Promise.all(all.map((subscription) => subscription.unsubscribe()));
+    expect(service.server.stats().handlers).toBe(2);
+    expect(warnings).toEqual([]);
+  });
+
   it('is over when the server closes, and unsubscribing is harmless then', async () => {
     const service = await started({ controllers: [Declared] });
     const subscription = await service.server.subscribe('a', recorded('x'));
