@@ -17,13 +17,17 @@ const UNSPECIFIED_ERROR = 0x80;
 /** Node reads a busy socket up to 32 times before it looks at anything else. So much is a matter of milliseconds, whatever handlers do. */
 const MOST_BYTES_A_TURN = 131_072;
 
-const Reading = {
+/** Whether packets are handled as they come. @internal */
+export const Reading = {
   Flows: 0,
   /** Enough for this turn of the Node event loop: what else is there comes first. */
   Yields: 1,
   /** The user may not read on. */
   Paused: 2,
 } as const;
+
+/** @internal */
+export type Reading = (typeof Reading)[keyof typeof Reading];
 
 /** The answer to CONNECT. @internal */
 export interface Connack {
@@ -44,8 +48,8 @@ export interface Farewell {
 export interface ConnectionUser {
   /** May throw an {@link MqttError}, which ends the connection. */
   readonly sink: PacketSink;
-  /** Asked before every packet: false leaves it, and the socket, unread. */
-  mayRead(): boolean;
+  /** Asked before every packet: unless it flows, it stays unread, and so does the socket. */
+  reading(): Reading;
   /** Bytes came; called before their packets are handled. */
   received(bytes: number): void;
   /** The packets of a chunk are handled. */
@@ -74,7 +78,7 @@ export class Connection {
   #authenticator: Authenticator | undefined;
   #onHandshake: ((outcome: Connack | MqttError) => void) | undefined;
   #writing = false;
-  #reading: (typeof Reading)[keyof typeof Reading] = Reading.Flows;
+  #reading: Reading = Reading.Flows;
   #bytesThisTurn = 0;
   #endedBy: MqttError | undefined;
 
@@ -157,7 +161,9 @@ export class Connection {
   /** Once a turn: handles buffered packets and resumes the socket, as far as the user may read again. */
   read(): void {
     this.#bytesThisTurn = 0;
-    if (this.#reading !== Reading.Flows && !this.hasEnded) this.#resume();
+    if (this.#reading === Reading.Flows || this.hasEnded) return;
+    this.#resume();
+    if (this.#reading === Reading.Yields) this.#user?.handled();
   }
 
   /** Ends the connection for this reason; on MQTT 5 the server is told when it is about what it has said. */
@@ -212,23 +218,24 @@ export class Connection {
   }
 
   #resume(): void {
-    const handledAll = this.#handlePackets();
-    if (!this.hasEnded) this.#read(handledAll ? Reading.Flows : Reading.Paused);
+    const reading = this.#handlePackets();
+    if (!this.hasEnded) this.#read(reading);
   }
 
-  #read(reading: (typeof Reading)[keyof typeof Reading]): void {
+  #read(reading: Reading): void {
     if (reading === this.#reading) return;
     this.#reading = reading;
     if (reading === Reading.Flows) this.#stream.resume();
     else this.#stream.pause();
   }
 
-  /** @returns false when it stopped before the end because the user may not read on */
-  #handlePackets(): boolean {
+  /** @returns why it stopped, unless it came to the end */
+  #handlePackets(): Reading {
     try {
       while (!this.hasEnded) {
         const user = this.#user;
-        if (user === undefined ? this.#connack !== undefined : !user.mayRead()) return false;
+        const reading = user?.reading() ?? (this.#connack === undefined ? Reading.Flows : Reading.Paused);
+        if (reading !== Reading.Flows) return reading;
         if (!this.#framer.next()) break;
         this.#decoder.decode(this.#framer, user?.sink ?? this.#handshakeSink);
       }
@@ -236,7 +243,7 @@ export class Connection {
       // Only the server's bytes and our own limits throw here: users' code is shielded where it is called.
       this.fail(error instanceof MqttError ? error : lost('a packet could not be handled', { cause: error }));
     }
-    return true;
+    return Reading.Flows;
   }
 
   #challenged(reasonCode: number, properties: ReceivedProperties | undefined): void {

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from './clock.js';
 import type { PacketSink } from './codec/decoder.js';
-import type { Connection, ConnectionUser, Farewell } from './connection.js';
+import { Reading, type Connection, type ConnectionUser, type Farewell } from './connection.js';
 import type { Established } from './connector.js';
 import { MqttKeepAliveTimeoutError } from './connection-errors.js';
 import type { MqttError } from './errors.js';
@@ -12,6 +12,11 @@ import type { Session } from './session/session.js';
  * lest both sides wait for ever.
  */
 const WRITE_BLOCKED_MS = 1_000;
+/**
+ * So many handlers begin before their promises may go on. What all the messages of a chunk hold at once does not fit into the
+ * processor's cache, and is moved by the garbage collector.
+ */
+const MOST_BEGUN_A_TURN = 100;
 
 interface Drain {
   readonly canSend: () => boolean;
@@ -37,6 +42,8 @@ export class Driver implements ConnectionUser {
   #keepAliveSeconds = 0;
   #onEnded: ((cause: MqttError) => void) | undefined;
   #pumpScheduled = false;
+  /** When the present turn began. */
+  #unsettledBefore = 0;
   #timer: Timer | undefined;
   #timerDueMs = Infinity;
   /** QoS 0 publishes of the write that is under way. */
@@ -120,11 +127,14 @@ export class Driver implements ConnectionUser {
     });
   }
 
-  mayRead(): boolean {
-    return !this.#session.incoming.mustPause(this.#session.waitsForAnswer);
+  reading(): Reading {
+    const { incoming } = this.#session;
+    if (incoming.mustPause) return Reading.Paused;
+    return incoming.unsettled - this.#unsettledBefore < MOST_BEGUN_A_TURN ? Reading.Flows : Reading.Yields;
   }
 
   received(bytes: number): void {
+    this.#unsettledBefore = this.#session.incoming.unsettled;
     this.bytesReceived += bytes;
     this.#session.keepAlive.received(this.#clock.now());
   }
@@ -156,6 +166,7 @@ export class Driver implements ConnectionUser {
     this.#pumpScheduled = false;
     const connection = this.#connection;
     if (connection !== undefined) {
+      this.#unsettledBefore = this.#session.incoming.unsettled;
       connection.read();
       if (!connection.hasEnded) this.#write(connection);
       const { waitsForAnswer, hasAcknowledgements } = this.#session;

@@ -110,12 +110,12 @@ export class Decoder {
         const { topicAlias, ...rest } = reader.properties() ?? {};
         at = reader.at;
         properties = rest;
-        topic = this.#resolveAlias(topicAlias, buffer, topicStart, topicEnd);
+        topic = this.#resolveAlias(topicAlias, framer.view, topicStart, topicEnd);
       }
     }
     if (topic === undefined) {
       if (topicEnd === topicStart) throw new MqttProtocolError('PUBLISH without a topic [MQTT-4.7.3-1]', 0x82);
-      topic = this.#topics.decode(buffer, topicStart, topicEnd);
+      topic = this.#topics.decode(framer.view, topicStart, topicEnd);
     }
     return {
       topic,
@@ -128,7 +128,7 @@ export class Decoder {
     };
   }
 
-  #resolveAlias(alias: number | undefined, buffer: Buffer, topicStart: number, topicEnd: number): string | undefined {
+  #resolveAlias(alias: number | undefined, bytes: DataView, topicStart: number, topicEnd: number): string | undefined {
     if (alias === undefined) return undefined;
     if (alias < 1 || alias > this.#topicAliasMaximum) {
       throw new MqttProtocolError(
@@ -137,7 +137,7 @@ export class Decoder {
       );
     }
     if (topicEnd > topicStart) {
-      const topic = this.#topics.decode(buffer, topicStart, topicEnd);
+      const topic = this.#topics.decode(bytes, topicStart, topicEnd);
       this.#aliases.set(alias, topic);
       return topic;
     }

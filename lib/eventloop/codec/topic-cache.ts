@@ -1,35 +1,33 @@
-import { isUtf8 } from 'node:buffer';
+import { Buffer, isUtf8 } from 'node:buffer';
 import { MqttProtocolError } from '../connection-errors.js';
 
 const FIRST_SLOTS = 256;
 const MOST_SLOTS = 8_192;
+const WORD_BYTES = 4;
 const LONGEST_CACHED = 256;
 
 /**
  * Turns topic bytes into strings. Devices repeat their topics, so a direct-mapped cache saves decoding, validation and a new
- * string for most messages. It grows with the topics in use, up to a bound.
+ * string for most messages. It grows with the topics in use, up to a bound. Reads four bytes at once: half the price of one.
  *
  * @internal
  */
 export class TopicCache {
-  #bytes = new Array<Buffer | undefined>(FIRST_SLOTS).fill(undefined);
+  #bytes = new Array<DataView | undefined>(FIRST_SLOTS).fill(undefined);
   #topics = new Array<string>(FIRST_SLOTS).fill('');
   /** How often a topic took the place of another one since the last growth. */
   #replacements = 0;
 
   /** @throws MqttProtocolError when the bytes are no topic name [MQTT-1.5.4-1] [MQTT-1.5.4-2] [MQTT-3.3.2-2] */
-  decode(buffer: Buffer, start: number, end: number): string {
+  decode(bytes: DataView, start: number, end: number): string {
     const length = end - start;
-    if (length > LONGEST_CACHED) return decodeTopic(buffer, start, end);
-    const slot = hashOf(buffer, start, end) & (this.#bytes.length - 1);
+    if (length < WORD_BYTES || length > LONGEST_CACHED) return decodeTopic(bufferOf(bytes, start, length));
+    const slot = hashOf(bytes, start, end) & (this.#bytes.length - 1);
     const known = this.#bytes[slot];
-    if (known !== undefined && known.length === length) {
-      let i = 0;
-      while (i < length && known[i] === buffer[start + i]) i++;
-      if (i === length) return this.#topics[slot]!;
-    }
-    const topic = decodeTopic(buffer, start, end);
-    this.#bytes[slot] = Buffer.from(buffer.subarray(start, end));
+    if (known !== undefined && known.byteLength === length && isSame(known, bytes, start)) return this.#topics[slot]!;
+    const buffer = bufferOf(bytes, start, length);
+    const topic = decodeTopic(buffer);
+    this.#bytes[slot] = new DataView(Uint8Array.from(buffer).buffer);
     this.#topics[slot] = topic;
     if (known !== undefined && ++this.#replacements > this.#bytes.length) this.#grow();
     return topic;
@@ -40,25 +38,44 @@ export class TopicCache {
     if (this.#bytes.length === MOST_SLOTS) return;
     const [bytes, topics] = [this.#bytes, this.#topics];
     const slots = bytes.length * 2;
-    this.#bytes = new Array<Buffer | undefined>(slots).fill(undefined);
+    this.#bytes = new Array<DataView | undefined>(slots).fill(undefined);
     this.#topics = new Array<string>(slots).fill('');
     bytes.forEach((known, index) => {
       if (known === undefined) return;
-      const slot = hashOf(known, 0, known.length) & (slots - 1);
+      const slot = hashOf(known, 0, known.byteLength) & (slots - 1);
       this.#bytes[slot] = known;
       this.#topics[slot] = topics[index]!;
     });
   }
 }
 
-function hashOf(buffer: Buffer, start: number, end: number): number {
+/** The last word may overlap the one before it; so it does in `isSame`. */
+function hashOf(bytes: DataView, start: number, end: number): number {
   let hash = end - start;
-  for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + buffer[i]!) | 0;
-  return hash ^ (hash >>> 9) ^ (hash >>> 18);
+  let at = start;
+  for (; at + WORD_BYTES <= end; at += WORD_BYTES) hash = mixed(hash, bytes.getInt32(at));
+  return at === end ? hash : mixed(hash, bytes.getInt32(end - WORD_BYTES));
 }
 
-function decodeTopic(buffer: Buffer, start: number, end: number): string {
-  const bytes = buffer.subarray(start, end);
+function mixed(hash: number, word: number): number {
+  const product = Math.imul(hash ^ word, 0x9e37_79b1);
+  return product ^ (product >>> 15);
+}
+
+function isSame(known: DataView, bytes: DataView, start: number): boolean {
+  const length = known.byteLength;
+  let at = 0;
+  for (; at + WORD_BYTES <= length; at += WORD_BYTES)
+    if (known.getInt32(at) !== bytes.getInt32(start + at)) return false;
+  const last = length - WORD_BYTES;
+  return at === length || known.getInt32(last) === bytes.getInt32(start + last);
+}
+
+function bufferOf(bytes: DataView, start: number, length: number): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, length);
+}
+
+function decodeTopic(bytes: Buffer): string {
   for (const byte of bytes) {
     if (byte === 0x23 || byte === 0x2b)
       throw new MqttProtocolError('PUBLISH topic with a wildcard [MQTT-3.3.2-2]', 0x90);

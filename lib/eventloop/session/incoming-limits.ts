@@ -19,3 +19,9 @@ export interface IncomingHooks extends DeliveryHooks {
   messageDropped(message: IncomingMessage, reason: DropReason): void;
   handlerFailed(message: IncomingMessage, error: unknown): void;
 }
+
+/** @internal */
+export interface IncomingHost extends IncomingHooks {
+  /** An outgoing exchange waits for its answer: not to read would block the handlers that wait for it. */
+  waitsForAnswer(): boolean;
+}

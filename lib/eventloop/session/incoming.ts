@@ -9,7 +9,8 @@ import type { AcknowledgementLane } from './acknowledgement-lane.js';
 import type { Counters } from './counters.js';
 import { Deliveries } from './deliveries.js';
 import { HeldMessages } from './held-messages.js';
-import type { DropReason, IncomingHooks, IncomingLimits } from './incoming-limits.js';
+import { IdMap } from './id-map.js';
+import type { DropReason, IncomingHost, IncomingLimits } from './incoming-limits.js';
 import { ReceivedMessage, type MessageOwner } from './received-message.js';
 
 export { NOT_CONSUMED } from './deliveries.js';
@@ -30,7 +31,7 @@ const MESSAGE_BYTES = 512;
 export class IncomingMessages implements MessageOwner {
   readonly #acknowledgements: AcknowledgementLane;
   readonly #counters: Counters;
-  readonly #hooks: IncomingHooks;
+  readonly #hooks: IncomingHost;
   #limits: IncomingLimits;
   /** Received on this connection and not acknowledged, in order of receipt. */
   readonly #ledger = new LinkedList<ReceivedMessage>();
@@ -39,7 +40,7 @@ export class IncomingMessages implements MessageOwner {
   #handedOver = 0;
   readonly #held = new HeldMessages();
   /** QoS 2 packet identifiers between PUBLISH and PUBREL [MQTT-4.3.3-10]; the message until its PUBREC is decided. */
-  readonly #unreleased = new Map<number, ReceivedMessage>();
+  readonly #unreleased = new IdMap<ReceivedMessage>();
   /** Unacknowledged in the sense of Receive Maximum: QoS 2 counts until PUBCOMP. */
   #quotaUsed = 0;
   #version: ProtocolVersion = 4;
@@ -50,7 +51,7 @@ export class IncomingMessages implements MessageOwner {
   /** The server has ignored our Receive Maximum before: from then on it is held back as one of MQTT 3.1.1 is. */
   #serverOverruns = false;
 
-  constructor(limits: IncomingLimits, acknowledgements: AcknowledgementLane, counters: Counters, hooks: IncomingHooks) {
+  constructor(limits: IncomingLimits, acknowledgements: AcknowledgementLane, counters: Counters, hooks: IncomingHost) {
     this.#limits = limits;
     this.#acknowledgements = acknowledgements;
     this.#counters = counters;
@@ -106,34 +107,32 @@ export class IncomingMessages implements MessageOwner {
     this.#closed = true;
   }
 
-  /**
-   * Whether reading has to stop until handlers catch up.
-   *
-   * @param outgoingWaits an outgoing exchange waits for its answer: not reading would block the handlers that wait for it
-   */
-  mustPause(outgoingWaits: boolean): boolean {
+  /** Reading has to stop until handlers catch up. */
+  get mustPause(): boolean {
     if (this.#acknowledgements.size > MOST_UNSENT_ACKNOWLEDGEMENTS) return true;
-    if (outgoingWaits) return false;
-    return (
+    const isFull =
       (this.#limits.incomingOverflow === 'backpressure' && this.#deliveries.isQos0Full(this.#limits)) ||
       // MQTT 3.1.1 has no Receive Maximum: the socket has to carry the message.
       (!this.#isBoundByServer && this.#ledger.size >= this.#limits.receiveMaximum) ||
-      this.#ledgerBytes > this.#limits.incomingCapacityBytes
-    );
+      this.#ledgerBytes > this.#limits.incomingCapacityBytes;
+    return isFull && !this.#hooks.waitsForAnswer();
   }
 
   /**
    * @throws MqttProtocolError when the server exceeds our Receive Maximum for the first time [MQTT-3.3.4-9]
    * @throws MqttConnectionError when a server without Receive Maximum floods us while we cannot stop reading
    */
-  receive(packet: PublishPacket, outgoingWaits: boolean): void {
+  receive(packet: PublishPacket): void {
     this.#counters.messagesReceived++;
     const message = new ReceivedMessage(packet, this, this.#epoch);
     if (packet.qos > 0) return this.#receiveAcknowledged(message);
-    const sheds = outgoingWaits || this.#limits.incomingOverflow === 'drop-newest';
     if (this.#closed) this.drop(message, 'closing');
-    else if (sheds && this.#deliveries.isQos0Full(this.#limits)) this.drop(message, 'incoming-overflow');
+    else if (this.#deliveries.isQos0Full(this.#limits) && this.#sheds) this.drop(message, 'incoming-overflow');
     else this.#deliveries.deliver(message);
+  }
+
+  get #sheds(): boolean {
+    return this.#limits.incomingOverflow === 'drop-newest' || this.#hooks.waitsForAnswer();
   }
 
   /** Counts and reports a message that nobody handles. */

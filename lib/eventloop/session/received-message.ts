@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { PublishPacket } from '../codec/decoder.js';
 import type { IncomingMessage, IncomingProperties, QoS } from '../messages.js';
 import type { ListNode } from '../admission/linked-list.js';

@@ -79,7 +79,10 @@ export class Session implements PacketSink {
       this.counters,
       hooks.subscriptionRefused,
     );
-    this.incoming = new IncomingMessages(options, this.#acknowledgements, this.counters, hooks);
+    this.incoming = new IncomingMessages(options, this.#acknowledgements, this.counters, {
+      ...hooks,
+      waitsForAnswer: () => this.waitsForAnswer,
+    });
   }
 
   /** New options count from now on; what was accepted under the old ones stays. */
@@ -226,7 +229,7 @@ export class Session implements PacketSink {
   }
 
   publish(packet: PublishPacket): void {
-    this.incoming.receive(packet, this.waitsForAnswer);
+    this.incoming.receive(packet);
   }
 
   acknowledgement(
