@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { createPublicKey, createSecretKey, KeyObject } from 'node:crypto';
 import type { JWTVerifyGetKey } from 'jose';
 import type { Jwk } from '../eventloop/credentials/jwt-key.js';

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { Duplex } from 'node:stream';
 import { untilAborted } from './promises.js';
 import type { Clock } from './clock.js';

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { Clock } from './clock.js';
 import { publishChannel, publishOutcome } from './diagnostics.js';
 import type { Driver } from './driver.js';

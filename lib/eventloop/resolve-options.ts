@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import { asBuffer } from './codec/encoder.js';
 import { assertPublishProperties, assertUserProperties } from './codec/publish-properties.js';

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { isIP } from 'node:net';
 import { asBuffer } from './codec/encoder.js';
 import { hidden } from './hidden.js';

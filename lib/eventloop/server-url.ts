@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { isIP } from 'node:net';
 import type { Credentials } from './credentials/credentials.js';
 import { hidden } from './hidden.js';

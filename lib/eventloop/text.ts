@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { MqttArgumentError } from './errors.js';
 
 const MAX_BYTES = 65_535;

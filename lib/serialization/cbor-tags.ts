@@ -1,4 +1,5 @@
 /** Reads what is tagged. */
+import { Buffer } from 'node:buffer';
 type TagReader = (read: () => unknown) => unknown;
 
 /**

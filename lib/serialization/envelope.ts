@@ -1,4 +1,5 @@
 /** How patterns become topics; Nest's own normalisation. @internal */
+import { Buffer } from 'node:buffer';
 export type NormalizePattern = (pattern: never) => string;
 
 /**

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { EventLoop } from '../eventloop/event-loop.js';
 import type { IncomingMessage, PublishOptions, PublishProperties } from '../eventloop/messages.js';
 import { describeError } from '../mqtt.errors.js';

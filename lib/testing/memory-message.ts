@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { IPublishPacket } from 'mqtt-packet';
 import type { PublishProperties, QoS, UserProperties } from '../eventloop/messages.js';
 

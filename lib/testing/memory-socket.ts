@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 // Taken from the module, so that fake timers on the global object do not stop the test kit.
 import { setImmediate } from 'node:timers';
 import { Duplex } from 'node:stream';

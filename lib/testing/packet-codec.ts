@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { generate, parser, type Packet } from 'mqtt-packet';
 import type { ReceivedPacket } from './packets.js';
 

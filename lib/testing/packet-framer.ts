@@ -1,4 +1,5 @@
 /** Bytes that no MQTT peer may send. @internal */
+import { Buffer } from 'node:buffer';
 export class FramingError extends Error {
   override readonly name = 'FramingError';
 }

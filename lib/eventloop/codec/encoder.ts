@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import mqttPacket, { type IConnectPacket, type Packet } from 'mqtt-packet';
 import type { PublishProperties, QoS, SubscribeOptions, UserProperties } from '../messages.js';
 import type { ProtocolVersion } from './packet-types.js';

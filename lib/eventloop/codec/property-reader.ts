@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer';
+import { Buffer, isUtf8 } from 'node:buffer';
 import { MqttProtocolError } from '../connection-errors.js';
 import { PacketType, packetTypeName } from './packet-types.js';
 

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { MqttArgumentError } from '../errors.js';
 import type { PublishProperties, UserProperties } from '../messages.js';
 import { assertText } from '../text.js';

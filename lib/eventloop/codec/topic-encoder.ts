@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { assertTopicName } from '../topics.js';
 
 const MOST_KEPT = 8_192;

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { PacketType, type AcknowledgementType, type ProtocolVersion } from './packet-types.js';
 
 /** One write to the socket carries at most about this much. @internal */

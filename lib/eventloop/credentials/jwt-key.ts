@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { createPrivateKey, createSecretKey, KeyObject } from 'node:crypto';
 import type { OptionChecks } from '../option-checks.js';
 import type { CredentialsRequest } from './credentials.js';

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { KeyObject } from 'node:crypto';
 import { MqttCredentialsError } from '../connection-errors.js';
 import type { CredentialsRequest } from './credentials.js';

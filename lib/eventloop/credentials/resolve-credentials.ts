@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { MqttCredentialsError } from '../connection-errors.js';
 import { untilAborted } from '../promises.js';
 import type { Credentials, CredentialsProvider, CredentialsRequest } from './credentials.js';

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { MqttCredentialsError } from '../connection-errors.js';
 import type { Authentication } from './authentication.js';
 import type { Credentials, CredentialsProvider } from './credentials.js';

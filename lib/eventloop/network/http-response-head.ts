@@ -1,4 +1,5 @@
 /** More than any proxy says before its tunnel begins. @internal */
+import { Buffer } from 'node:buffer';
 export const MOST_HEAD_BYTES = 16_384;
 
 const PROTOCOL = 'HTTP/1.';

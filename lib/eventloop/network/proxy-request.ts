@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { isIPv6 } from 'node:net';
 import { MqttCredentialsError } from '../connection-errors.js';
 import { resolveCredentials } from '../credentials/resolve-credentials.js';
