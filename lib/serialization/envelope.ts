@@ -49,11 +49,12 @@ export function readRequestEnvelope(
   topic: string,
   normalizePattern: NormalizePattern,
 ): RequestEnvelope | undefined {
-  if (!isPlainObject(value) || !hasOnly(value, requestKeys)) return undefined;
+  // What most other objects lack comes first.
+  if (!isPlainObject(value) || !isPatternOf(value['pattern'], topic, normalizePattern)) return undefined;
+  if (!hasOnly(value, requestKeys)) return undefined;
   const { id, metadata, replyTo } = value;
   // JSON leaves out undefined data, but an event without data would be no envelope for the built-in transport either.
   if (!Object.hasOwn(value, 'data') && id === undefined) return undefined;
-  if (!isPatternOf(value['pattern'], topic, normalizePattern)) return undefined;
   if (id !== undefined && typeof id !== 'string' && typeof id !== 'number') return undefined;
   if (replyTo !== undefined && typeof replyTo !== 'string') return undefined;
   if (metadata !== undefined && !isPlainObject(metadata)) return undefined;

@@ -21,8 +21,8 @@ export interface DispatcherHost extends Omit<RunEnvironment, 'runEnded' | 'drain
 }
 
 /**
- * Runs the handlers of a message and settles it: the promise it returns resolves when all of them are done and rejects
- * when one has failed.
+ * Runs the handlers of a message and settles it: what it returns fulfils when all of them are done and rejects when one
+ * has failed.
  *
  * @internal
  */
@@ -74,7 +74,7 @@ export class Dispatcher {
       const reply = handler === responder ? (own.reply ?? asked) : undefined;
       new HandlerRun(this.#environment, settlement, handler, own, reply).begin();
     }
-    return settlement.settled;
+    return settlement;
   }
 
   /**

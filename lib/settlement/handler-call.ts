@@ -51,6 +51,8 @@ export class HandlerCall implements Alarm, SettlementByHand {
   #answeredError: Failure | undefined;
   /** Undefined while nobody listens. */
   #startedAtMs: number | undefined;
+  /** What processing hooks wait for. */
+  #work: { resolve(answeredError: Failure | undefined): void; reject(error: unknown): void } | undefined;
   /** Ends the stream that the handler returned. */
   #abort: ((error: unknown) => void) | undefined;
 
@@ -67,12 +69,16 @@ export class HandlerCall implements Alarm, SettlementByHand {
     if (handlerTimeoutMs > 0) this.#environment.alarms.set(this, handlerTimeoutMs);
     if (handlerChannel.hasSubscribers) this.#startedAtMs = this.#environment.clock.now();
     const hooks = this.#environment.processingHooks();
-    if (hooks === undefined) this.#invoke(data, context, this.#returned, this.#threw);
-    else {
-      const work = (): Promise<Failure | undefined> =>
-        new Promise((resolve, reject) => this.#invoke(data, context, () => resolve(this.#answeredError), reject));
-      hooks(context, work, this.#handler).then(this.#returned, this.#threw);
-    }
+    if (hooks === undefined) return this.#invoke(data, context);
+    const work = (): Promise<Failure | undefined> =>
+      new Promise((resolve, reject) => {
+        this.#work = { resolve, reject };
+        this.#invoke(data, context);
+      });
+    hooks(context, work, this.#handler).then(
+      () => this.#returned(),
+      (error: unknown) => this.#threw(error),
+    );
   }
 
   /** `handlerTimeoutMs` has passed. */
@@ -105,7 +111,7 @@ export class HandlerCall implements Alarm, SettlementByHand {
     if (this.#state === CallState.Returned) this.#end();
   }
 
-  #invoke(data: unknown, context: MqttContext, succeed: () => void, fail: (error: unknown) => void): void {
+  #invoke(data: unknown, context: MqttContext): void {
     let result: unknown;
     try {
       result = this.#handler.callback(data, context);
@@ -113,38 +119,51 @@ export class HandlerCall implements Alarm, SettlementByHand {
       // Later, as everything else: whoever called is not done yet.
       result = Promise.reject(error);
     }
-    const reply = this.#reply;
     Promise.resolve(result).then(
-      (value) => (reply === undefined ? this.#consume(value, succeed, fail) : this.#answer(reply, value, succeed)),
-      (error: unknown) => (reply === undefined ? fail(error) : this.#answerError(reply, error, succeed)),
+      (value) => (this.#reply === undefined ? this.#consume(value) : this.#answer(this.#reply, value)),
+      (error: unknown) => (this.#reply === undefined ? this.#fail(error) : this.#answerError(this.#reply, error)),
     );
   }
 
   /** A failure does not reject: Nest's exception filters turn it into an observable that errors. */
-  #consume(value: unknown, succeed: () => void, fail: (error: unknown) => void): void {
-    if (!isObservable(value) || this.#state === CallState.Over) return succeed();
-    const subscription = value.subscribe({ error: fail, complete: succeed });
+  #consume(value: unknown): void {
+    if (!isObservable(value) || this.#state === CallState.Over) return this.#succeed();
+    const subscription = value.subscribe({
+      error: (error: unknown) => this.#fail(error),
+      complete: () => this.#succeed(),
+    });
     if (this.heapIndex < 0) return;
     this.#abort = (error) => {
       subscription.unsubscribe();
-      fail(error);
+      this.#fail(error);
     };
   }
 
   /** An error is an answer too: the message is settled when the requester has been told. */
-  #answer(reply: ReplyTarget, value: unknown, succeed: () => void): void {
-    if (this.#state === CallState.Over) return succeed();
+  #answer(reply: ReplyTarget, value: unknown): void {
+    if (this.#state === CallState.Over) return this.#succeed();
     const { replies } = this.#environment;
     const sent = isObservable(value)
       ? replies.stream(reply, this.#watched(this.heapIndex < 0 ? value : this.#stoppable(value)))
       : replies.send(reply, { response: value, isDisposed: true });
-    void sent.then(succeed);
+    void sent.then(() => this.#succeed());
   }
 
-  #answerError(reply: ReplyTarget, err: unknown, succeed: () => void): void {
-    if (this.#state === CallState.Over) return succeed();
+  #answerError(reply: ReplyTarget, err: unknown): void {
+    if (this.#state === CallState.Over) return this.#succeed();
     this.#answersError(err);
-    void this.#environment.replies.send(reply, { err, isDisposed: true }).then(succeed);
+    void this.#environment.replies.send(reply, { err, isDisposed: true }).then(() => this.#succeed());
+  }
+
+  /** The handler's work is done; so is the call, unless hooks have more to do. */
+  #succeed(): void {
+    if (this.#work === undefined) this.#returned();
+    else this.#work.resolve(this.#answeredError);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#work === undefined) this.#threw(error);
+    else this.#work.reject(error);
   }
 
   #answersError(error: unknown): void {
@@ -163,7 +182,7 @@ export class HandlerCall implements Alarm, SettlementByHand {
     });
   }
 
-  readonly #returned = (): void => {
+  #returned(): void {
     if (this.#isLate()) return;
     this.#environment.alarms.cancel(this);
     this.#state = CallState.Returned;
@@ -172,9 +191,9 @@ export class HandlerCall implements Alarm, SettlementByHand {
     this.#run.release();
     // Otherwise the decision is yet to come.
     if (this.#handler.settlement.acknowledge !== 'manual' || this.#byHand !== undefined) this.#end();
-  };
+  }
 
-  readonly #threw = (error: unknown): void => {
+  #threw(error: unknown): void {
     if (this.#isLate()) return;
     this.#environment.alarms.cancel(this);
     this.#state = CallState.Over;
@@ -183,7 +202,7 @@ export class HandlerCall implements Alarm, SettlementByHand {
     if (this.#byHand === undefined) this.#run.failed(error);
     else if (this.#byHand.kind === 'retry') this.#run.retryByHand(this.#byHand.delayMs);
     else this.#run.failedAfterDecision(error);
-  };
+  }
 
   #end(): void {
     this.#state = CallState.Over;

@@ -292,8 +292,9 @@ export class HandlerRun implements Waiter, LaneMember, Alarm, CallOwner {
     else if (decision === 'leave' || this.#settlement.isAbandoned) counters.unfinished++;
     else if (this.#hasAnsweredError) counters.answeredErrors++;
     else counters.succeeded++;
-    this.#settlement.end(this.#isDecided ? undefined : decision, failure);
     this.#handler.settlement.lanes?.leave(this);
     this.#environment.runEnded();
+    // Last: the event loop may go on with another message at once.
+    this.#settlement.end(this.#isDecided ? undefined : decision, failure);
   }
 }

@@ -7,9 +7,6 @@ const refused = 0x80;
 /** What a handler's run makes of its message: a reason code, or leaving it to the broker. @internal */
 export type Decision = number | 'leave';
 
-/** Of a promise. */
-type Settle = (outcome?: PromiseLike<never>) => void;
-
 /** Why a handler failed; wrapped, for anything can be thrown, `undefined` included. @internal */
 export interface Failure {
   readonly error: unknown;
@@ -17,13 +14,12 @@ export interface Failure {
 
 /**
  * One message and the handlers that have a say in it. It is acknowledged when all of them have decided, with the highest of
- * their reason codes; left to the broker if one of them leaves it. `settled` follows when all of them have ended.
+ * their reason codes; left to the broker if one of them leaves it. It settles, as a promise does, when all of them have ended;
+ * but for one listener, the event loop, and at once: a promise would cost more than all the rest of it.
  *
  * @internal
  */
 export class MessageSettlement implements ListNode<MessageSettlement> {
-  /** For the event loop. */
-  readonly settled: Promise<void>;
   previous: MessageSettlement | undefined = undefined;
   next: MessageSettlement | undefined = undefined;
   readonly message: IncomingMessage;
@@ -34,7 +30,9 @@ export class MessageSettlement implements ListNode<MessageSettlement> {
   #isAbandoned = false;
   #failure: Failure | undefined;
   readonly #ended: (settlement: MessageSettlement) => void;
-  #resolve!: Settle;
+  #isSettled = false;
+  #fulfilled: (() => void) | undefined;
+  #rejected: ((reason: unknown) => void) | undefined;
 
   /**
    * @param deciders - how many of the handlers have a say; none: the message is acknowledged now
@@ -50,8 +48,14 @@ export class MessageSettlement implements ListNode<MessageSettlement> {
     this.#undecided = deciders;
     this.#open = handlers;
     this.#ended = ended;
-    this.settled = new Promise<void>((resolve) => (this.#resolve = resolve as Settle));
     if (deciders === 0) message.acknowledge();
+  }
+
+  /** Tells the event loop how it ends; it also does so when it has ended by then. */
+  then(fulfilled: () => void, rejected: (reason: unknown) => void): void {
+    this.#fulfilled = fulfilled;
+    this.#rejected = rejected;
+    if (this.#isSettled) this.#tell();
   }
 
   /** The shutdown did not wait for it. */
@@ -114,10 +118,14 @@ export class MessageSettlement implements ListNode<MessageSettlement> {
   }
 
   #settle(): void {
+    this.#isSettled = true;
     this.#ended(this);
-    // Failures are rare; a second function for them would be kept for every message that waits.
-    if (this.#failure !== undefined) this.#resolve(Promise.reject(this.#failure.error));
-    else if (this.#isLeft) this.#resolve(Promise.reject(NOT_CONSUMED));
-    else this.#resolve();
+    this.#tell();
+  }
+
+  #tell(): void {
+    if (this.#failure !== undefined) this.#rejected?.(this.#failure.error);
+    else if (this.#isLeft) this.#rejected?.(NOT_CONSUMED);
+    else this.#fulfilled?.();
   }
 }
