@@ -118,23 +118,3 @@ export class Alarms {
 function ringsBefore(a: Alarm, b: Alarm): boolean {
   return a.dueAtMs < b.dueAtMs || (a.dueAtMs === b.dueAtMs && a.order < b.order);
 }
-
-/** Timers without number that take one timer of the clock below, and none when there are none. @internal */
-export class AlarmClock {
-  readonly #alarms: Alarms;
-
-  constructor(clock: Clock) {
-    this.#alarms = new Alarms(clock);
-  }
-
-  startTimer(callback: () => void, delayMs: number): Timer {
-    const alarm: Alarm = { dueAtMs: 0, heapIndex: -1, order: 0, ring: callback };
-    this.#alarms.set(alarm, delayMs);
-    return {
-      cancel: () => {
-        this.#alarms.cancel(alarm);
-        if (this.#alarms.size === 0) this.#alarms.stop();
-      },
-    };
-  }
-}

@@ -1,24 +1,29 @@
 import { setMaxListeners } from 'node:events';
-import { AlarmClock } from './alarms.js';
+import { Alarms } from './alarms.js';
 import type { Clock } from './clock.js';
 import { MqttArgumentError } from './errors.js';
 import type { OperationOptions } from './messages.js';
-import type { Operation } from './session/operation.js';
+import { OperationLimit, type LimitedOperation, type Line } from './operation-limit.js';
+import type { Limit } from './session/operation.js';
 
 /** Ends waits on a signal and after a time, on one timer for all of them. @internal */
 export class OperationLimits {
-  readonly #alarms: AlarmClock;
+  readonly #alarms: Alarms;
 
   constructor(clock: Clock) {
-    this.#alarms = new AlarmClock(clock);
+    this.#alarms = new Alarms(clock);
   }
 
-  /** @param withdraw - runs after the operation has been given up, to take back what was not sent */
-  limit<R>(operation: Operation<R>, options: OperationOptions, withdraw: () => void): void {
+  /** @param line - takes the operation back when it is given up */
+  limit<O extends LimitedOperation & { limit(limit: Limit): void }>(
+    operation: O,
+    options: OperationOptions,
+    line: Line<O>,
+  ): void {
     if (options.signal === undefined && options.timeoutMs === undefined) return;
     // One signal for many operations is no leak: each takes its listener back when it settles.
     if (options.signal !== undefined) setMaxListeners(0, options.signal);
-    operation.limit(options, this.#alarms, withdraw);
+    operation.limit(new OperationLimit(operation, options, this.#alarms, line));
   }
 }
 

@@ -70,7 +70,7 @@ export class Requests {
   offer(exchange: PublishExchange, options: PublishOptions | undefined): void {
     const { queue } = this.#session.outgoing;
     if (publishChannel.hasSubscribers) publishOutcome(exchange, this.#options.clientId, this.#clock);
-    if (options !== undefined) this.#limits.limit(exchange, options, () => queue.remove(exchange));
+    if (options !== undefined) this.#limits.limit(exchange, options, queue);
     this.#offer(exchange, queue);
   }
 
@@ -89,7 +89,7 @@ export class Requests {
 
   #offerSubscription<R>(exchange: SubscriptionExchange & Operation<R>, options: OperationOptions): Promise<R> {
     const { subscriptions } = this.#session;
-    this.#limits.limit(exchange, options, () => subscriptions.withdraw(exchange));
+    this.#limits.limit(exchange, options, subscriptions);
     this.#offer(exchange, subscriptions);
     return exchange.completed;
   }

@@ -5,9 +5,11 @@ import { MqttTimeoutError, type MqttError } from '../eventloop/errors.js';
 import { MqttTooManyRequestsError } from '../mqtt.errors.js';
 import type { PayloadCodec } from '../serialization/codec.js';
 import { RequestIds } from './request-id.js';
+import { RequestTable, type TableEntry } from './request-table.js';
 
 /** A request that waits for its reply; its alarm is its deadline. @internal */
-export class PendingRequest implements Alarm {
+export class PendingRequest implements Alarm, TableEntry<PendingRequest> {
+  nextInBucket: PendingRequest | undefined = undefined;
   dueAtMs = Infinity;
   heapIndex = -1;
   order = 0;
@@ -49,8 +51,7 @@ export class PendingRequests {
   readonly #clock: Clock;
   readonly #onSettled: (request: PendingRequest, timedOut: boolean) => void;
   readonly #ids = new RequestIds();
-  /** Ids come back from the wire: a map, never an object. */
-  readonly #requests = new Map<string, PendingRequest>();
+  readonly #requests = new RequestTable<PendingRequest>();
   readonly #deadlines: Alarms;
 
   constructor(
@@ -72,7 +73,7 @@ export class PendingRequests {
   open(topic: string, timeoutMs: number, codec: PayloadCodec, callback: (packet: WritePacket) => void): PendingRequest {
     if (this.#requests.size >= this.#limit) throw new MqttTooManyRequestsError(this.#limit);
     const request = new PendingRequest(this, this.#ids.next(), topic, timeoutMs, codec, callback);
-    this.#requests.set(request.id, request);
+    this.#requests.add(request);
     this.#schedule(request);
     return request;
   }
@@ -122,7 +123,7 @@ export class PendingRequests {
   }
 
   failAll(error: (request: PendingRequest) => MqttError): void {
-    for (const request of this.#requests.values()) this.fail(request, error(request));
+    for (const request of this.#requests.all()) this.fail(request, error(request));
   }
 
   #settle(request: PendingRequest, packet: WritePacket, timedOut: boolean): void {
@@ -133,7 +134,7 @@ export class PendingRequests {
 
   #forget(request: PendingRequest): void {
     request.state = 'settled';
-    this.#requests.delete(request.id);
+    this.#requests.delete(request);
     this.#deadlines.cancel(request);
     if (this.#requests.size === 0) this.#deadlines.stop();
   }

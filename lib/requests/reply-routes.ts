@@ -1,3 +1,4 @@
+import { LinkedList, type ListNode } from '../eventloop/admission/linked-list.js';
 import type { EventLoop } from '../eventloop/event-loop.js';
 import { MqttRefusedError } from '../eventloop/errors.js';
 import type { MqttReplyMode } from '../interfaces/module-options.interface.js';
@@ -5,7 +6,7 @@ import type { MqttReplyMode } from '../interfaces/module-options.interface.js';
 /** Topics whose responders are remembered. */
 const mostRoutes = 1_000;
 
-interface Route {
+interface Route extends ListNode<Route> {
   readonly topic: string;
   /** `<topic>/reply` */
   readonly replyTopic: string;
@@ -41,8 +42,9 @@ export class ReplyRoutes {
   readonly #mode: MqttReplyMode;
   /** Whether messages on this topic reach us anyway. */
   readonly #isSubscribed: (topic: string) => boolean;
-  /** In order of use. */
   readonly #routes = new Map<string, Route>();
+  /** The one that was unused for longest comes first. */
+  readonly #byUse = new LinkedList<Route>();
   readonly #byReplyTopic = new Map<string, Route>();
   #inbox: Subscription | undefined;
 
@@ -103,16 +105,26 @@ export class ReplyRoutes {
     let route = this.#routes.get(topic);
     if (route === undefined) {
       if (this.#routes.size >= mostRoutes) this.#evict();
-      route = { topic, replyTopic: `${topic}/reply`, responder: 'unknown', pending: 0, subscription: undefined };
-    } else this.#routes.delete(topic);
-    this.#routes.set(topic, route);
+      route = {
+        topic,
+        replyTopic: `${topic}/reply`,
+        responder: 'unknown',
+        pending: 0,
+        subscription: undefined,
+        previous: undefined,
+        next: undefined,
+      };
+      this.#routes.set(topic, route);
+    } else this.#byUse.remove(route);
+    this.#byUse.push(route);
     return route;
   }
 
   /** The one that was unused for longest. Routes in use are bounded by the number of pending requests. */
   #evict(): void {
-    for (const route of this.#routes.values()) {
+    for (const route of this.#byUse) {
       if (route.pending > 0) continue;
+      this.#byUse.remove(route);
       this.#routes.delete(route.topic);
       this.#unsubscribe(route);
       return;

@@ -67,7 +67,8 @@ export class RunTimeHandlers {
   async add(handler: RegisteredHandler, options: MqttSubscribeOptions): Promise<MqttSubscription> {
     const subscribing = new Subscribing(`subscribe to "${handler.pattern.subscription}"`);
     // Nothing is taken back at the event loop: another handler may wait for the same.
-    this.#limits.limit(subscribing, options, () => void this.#remove(handler).catch(() => undefined));
+    const withdraw = (): void => void this.#remove(handler).catch(() => undefined);
+    this.#limits.limit(subscribing, options, { withdraw });
     this.#subscriptions
       .add(handler, () => !subscribing.settled)
       .then(

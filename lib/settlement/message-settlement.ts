@@ -52,6 +52,7 @@ export class MessageSettlement implements ListNode<MessageSettlement> {
   }
 
   /** Tells the event loop how it ends; it also does so when it has ended by then. */
+  // oxlint-disable-next-line unicorn/no-thenable -- it is what a handler may return to the event loop
   then(fulfilled: () => void, rejected: (reason: unknown) => void): void {
     this.#fulfilled = fulfilled;
     this.#rejected = rejected;

@@ -105,12 +105,12 @@ export class RequestQueue<T extends QueuedRequest<T>> {
 
   shift(): T | undefined {
     const request = this.#queue.head;
-    if (request !== undefined) this.remove(request);
+    if (request !== undefined) this.withdraw(request);
     return request;
   }
 
   /** Takes a request out, wherever it is. */
-  remove(request: T): void {
+  withdraw(request: T): void {
     if (request.admission === Admission.Waiting) this.#waiting.remove(request);
     else if (request.admission === Admission.Queued) {
       this.#queue.remove(request);
@@ -158,7 +158,7 @@ export class RequestQueue<T extends QueuedRequest<T>> {
   }
 
   #drop(request: T, policy: 'drop-oldest' | 'drop-newest'): void {
-    this.remove(request);
+    this.withdraw(request);
     this.#onDropped(request, policy);
     request.fail(new MqttMessageDroppedError(policy));
   }

@@ -1,6 +1,11 @@
-import { MqttAbortError, MqttTimeoutError, type DeliveryState, type MqttError } from '../errors.js';
-import type { Clock } from '../clock.js';
-import type { OperationOptions } from '../messages.js';
+import type { DeliveryState, MqttError } from '../errors.js';
+
+/** What may end a caller's wait early. @internal */
+export interface Limit {
+  begin(): void;
+  /** The operation has settled. */
+  release(): void;
+}
 
 /**
  * Something a caller waits for. It settles exactly once; its promise is made only when somebody asks for it, so a rejection
@@ -16,7 +21,7 @@ export abstract class Operation<Result> {
   #promise: Promise<Result> | undefined;
   #resolve: ((result: Result) => void) | undefined;
   #reject: ((error: MqttError) => void) | undefined;
-  #release: (() => void) | undefined;
+  #limit: Limit | undefined;
 
   /** `publish to "a/b"`, for error messages. */
   abstract get description(): string;
@@ -38,7 +43,7 @@ export abstract class Operation<Result> {
     if (this.settled) return;
     this.settled = true;
     this.#result = result;
-    this.#release?.();
+    this.#limit?.release();
     this.#resolve?.(result);
   }
 
@@ -46,28 +51,13 @@ export abstract class Operation<Result> {
     if (this.settled) return;
     this.settled = true;
     this.#error = error;
-    this.#release?.();
+    this.#limit?.release();
     this.#reject?.(error);
   }
 
-  /**
-   * Ends the caller's wait on abort or timeout. `withdraw` runs after the failure, to take back what was not sent.
-   */
-  limit({ signal, timeoutMs }: OperationOptions, clock: Pick<Clock, 'startTimer'>, withdraw: () => void): void {
-    const give = (error: MqttError): void => {
-      this.fail(error);
-      withdraw();
-    };
-    const onAbort = (): void => give(new MqttAbortError(this.description, this.delivery, { cause: signal?.reason }));
-    if (signal?.aborted) return onAbort();
-    const timer =
-      timeoutMs === undefined
-        ? undefined
-        : clock.startTimer(() => give(new MqttTimeoutError(this.description, timeoutMs, this.delivery)), timeoutMs);
-    signal?.addEventListener('abort', onAbort, { once: true });
-    this.#release = () => {
-      timer?.cancel();
-      signal?.removeEventListener('abort', onAbort);
-    };
+  /** From now on the limit may end the caller's wait. */
+  limit(limit: Limit): void {
+    this.#limit = limit;
+    limit.begin();
   }
 }

@@ -167,12 +167,17 @@ export const outgoingMutations: readonly Mutation[] = [
     'for (const exchange of [...flushing, ...this.takeWritten()]) exchange.fail(error);',
     '',
   ),
-  mutation('an aborted publish is sent nevertheless', File.REQUESTS, '() => queue.remove(exchange)', '() => {}'),
+  mutation(
+    'an aborted publish is sent nevertheless',
+    'operation-limit.ts',
+    '    this.#line.withdraw(this.#operation);\n',
+    '',
+  ),
   mutation(
     'a failure before sending keeps the signal',
     File.REQUESTS,
     '      operation.fail(error as MqttError);\n',
     '',
   ),
-  mutation('a settled operation keeps its timer', 'session/operation.ts', '      timer?.cancel();\n', ''),
+  mutation('a settled operation keeps its timer', 'operation-limit.ts', '    this.#alarms.cancel(this);\n', ''),
 ];

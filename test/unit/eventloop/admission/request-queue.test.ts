@@ -162,7 +162,7 @@ describe('taking a request out', () => {
   test('of the middle, the head and the end of the queue', () => {
     const { queue, offer, requests, drain } = queueOf({ requestCapacity: 5 });
     for (const name of ['a', 'b', 'c', 'd', 'e']) offer(name, 10);
-    for (const name of ['c', 'a', 'e']) queue.remove(requests.get(name)!);
+    for (const name of ['c', 'a', 'e']) queue.withdraw(requests.get(name)!);
     expect(queue.bytes).toBe(20);
     expect(drain()).toEqual(['b', 'd']);
   });
@@ -170,9 +170,9 @@ describe('taking a request out', () => {
   test('of the line, which moves up', () => {
     const { queue, offer, requests, drain } = queueOf({ requestCapacity: 1, maxWaiters: 5 });
     for (const name of ['a', 'b', 'c', 'd']) offer(name);
-    queue.remove(requests.get('b')!);
+    queue.withdraw(requests.get('b')!);
     expect([queue.size, queue.waiting]).toEqual([1, 2]);
-    queue.remove(requests.get('a')!);
+    queue.withdraw(requests.get('a')!);
     expect(requests.get('c')!.wasAdmitted).toBe(1);
     expect(drain()).toEqual(['c', 'd']);
   });
@@ -182,7 +182,7 @@ describe('taking a request out', () => {
     offer('a', 60);
     offer('large', 60);
     offer('small', 10);
-    queue.remove(requests.get('large')!);
+    queue.withdraw(requests.get('large')!);
     expect([queue.size, queue.waiting, queue.bytes]).toEqual([2, 0, 70]);
   });
 
@@ -190,9 +190,9 @@ describe('taking a request out', () => {
     const { queue, offer, requests, drain } = queueOf({});
     offer('a');
     offer('b');
-    queue.remove(requests.get('a')!);
-    queue.remove(requests.get('a')!);
-    queue.remove(new Request('stranger', 7));
+    queue.withdraw(requests.get('a')!);
+    queue.withdraw(requests.get('a')!);
+    queue.withdraw(new Request('stranger', 7));
     expect([queue.size, queue.bytes]).toEqual([1, 1]);
     expect(drain()).toEqual(['b']);
   });
