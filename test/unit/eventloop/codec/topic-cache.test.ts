@@ -35,11 +35,9 @@ describe('the topic cache', () => {
     'tells topics of %i bytes apart that differ in one byte, more than it has places',
     (length) => {
       const cache = new TopicCache();
+      const letters = Array.from({ length: 90 }, (_, code) => String.fromCharCode(0x30 + code));
       const topics = Array.from({ length }, (_, at) =>
-        Array.from({ length: 90 }, (_, code) => {
-          const byte = String.fromCharCode(0x30 + code);
-          return '-'.repeat(at) + byte + '-'.repeat(length - at - 1);
-        }),
+        letters.map((letter) => '-'.repeat(at) + letter + '-'.repeat(length - at - 1)),
       ).flat();
       for (let round = 0; round < 3; round++) expect(topics.map((topic) => decode(cache, topic))).toEqual(topics);
     },
