@@ -26,7 +26,7 @@ import { loadCodecs } from './serialization/codecs.js';
 import { HandlerRuntime } from './settlement/handler-runtime.js';
 import type { MqttSettlementStats } from './settlement/outcome-report.js';
 import type { ProcessingHooks } from './settlement/run-environment.js';
-import { tracedHooks } from './telemetry/traced.js';
+import { tracedServer } from './telemetry/traced-server.js';
 
 /** @publicApi */
 export type MqttServerOptions = MqttModuleOptions & Pick<MqttModuleExtras, 'name'>;
@@ -102,7 +102,7 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
       random: this.#connection.random,
       normalizePattern,
       isPaused: () => this.#connection.isIntakePaused,
-      processingHooks: tracedHooks(settings.tracing, loop, () => (this.#hasHooks() ? this.#withHooks : undefined)),
+      ...tracedServer(settings.tracing, loop, () => (this.#hasHooks() ? this.#withHooks : undefined)),
       unmatched: (message) => this.#events.emit('unmatched', message),
       undecodable: (message, error) => this.#events.emit('undecodable', { message, error }),
     });

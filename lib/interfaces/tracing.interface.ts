@@ -1,10 +1,14 @@
 import type { EventLoop } from '../eventloop/event-loop.js';
 import type { IncomingMessage, UserProperties } from '../eventloop/messages.js';
 
-/** Something that a client sends. @publicApi */
+/** Something that is sent: by a client, or by the server on behalf of a message. @publicApi */
 export interface MqttSendOperation {
-  readonly kind: 'publish' | 'request';
+  readonly kind: 'publish' | 'request' | 'reply' | 'dead-letter';
   readonly topic: string;
+  /** The message that is answered or given up. Of `reply` and `dead-letter`. */
+  readonly cause?: IncomingMessage | undefined;
+  /** Of the handler that failed, as declared. Of `dead-letter`. */
+  readonly pattern?: string | undefined;
   readonly loop: EventLoop;
 }
 

@@ -14,7 +14,7 @@ import {
   type TracerProvider,
 } from '@opentelemetry/api';
 import type { EventLoop } from '../eventloop/event-loop.js';
-import type { UserProperties } from '../eventloop/messages.js';
+import type { IncomingMessage, UserProperties } from '../eventloop/messages.js';
 import type { MqttProcessOperation, MqttSendOperation, MqttTracing } from '../interfaces/tracing.interface.js';
 import { describeError } from '../mqtt.errors.js';
 
@@ -25,6 +25,9 @@ export interface OpenTelemetryOptions {
   /** What writes and reads the context in user properties. Default: the global one, usually W3C trace context and baggage. */
   readonly propagator?: TextMapPropagator | undefined;
 }
+
+/** No pattern is empty. */
+const answers = '';
 
 /** Properties come from the network: only their own, and the first of several. */
 const getter: TextMapGetter<UserProperties> = {
@@ -49,6 +52,8 @@ export function openTelemetry({ tracerProvider, propagator }: OpenTelemetryOptio
 class OpenTelemetryTracing implements MqttTracing {
   readonly #tracer: Tracer;
   readonly #propagator: TextMapPropagator | undefined;
+  /** The contexts in which handlers have been called, by pattern; that of whoever answers also under `answers`. */
+  readonly #processes = new WeakMap<IncomingMessage, Map<string, Context>>();
 
   constructor(tracer: Tracer, propagator: TextMapPropagator | undefined) {
     this.#tracer = tracer;
@@ -56,28 +61,33 @@ class OpenTelemetryTracing implements MqttTracing {
   }
 
   send<T>(
-    { kind, topic, loop }: MqttSendOperation,
+    { kind, topic, cause, pattern, loop }: MqttSendOperation,
     send: (userProperties: UserProperties) => Promise<T>,
     ended?: (result: T) => Promise<unknown>,
   ): Promise<T> {
+    const parent = cause === undefined ? context.active() : this.#contextOf(cause, pattern ?? answers);
     // Not the topic: names of spans have to be few.
-    const span = this.#tracer.startSpan(kind, {
-      kind: kind === 'request' ? SpanKind.CLIENT : SpanKind.PRODUCER,
-      attributes: {
-        ...connectionOf(loop),
-        'messaging.operation.name': kind,
-        'messaging.operation.type': 'send',
-        'messaging.destination.name': topic,
+    const span = this.#tracer.startSpan(
+      kind,
+      {
+        kind: kind === 'request' ? SpanKind.CLIENT : SpanKind.PRODUCER,
+        attributes: {
+          ...connectionOf(loop),
+          'messaging.operation.name': kind,
+          'messaging.operation.type': 'send',
+          'messaging.destination.name': topic,
+        },
       },
-    });
-    const active = trace.setSpan(context.active(), span);
+      parent,
+    );
+    const active = trace.setSpan(parent, span);
     const carrier: Record<string, string> = {};
     this.#inject(active, carrier);
     return within(active, span, () => send(carrier), ended);
   }
 
   process<T extends { readonly error: unknown } | undefined>(
-    { message, pattern, share, loop }: MqttProcessOperation,
+    { message, pattern, kind, share, loop }: MqttProcessOperation,
     work: () => Promise<T>,
   ): Promise<T> {
     const sender = this.#extract(message.properties?.userProperties ?? {});
@@ -101,9 +111,30 @@ class OpenTelemetryTracing implements MqttTracing {
       },
       parent,
     );
-    return within(trace.setSpan(parent, span), span, work, (answered) =>
+    const active = trace.setSpan(parent, span);
+    this.#remember(message, pattern, kind, active);
+    return within(active, span, work, (answered) =>
       answered === undefined ? Promise.resolve() : Promise.reject(answered.error),
     );
+  }
+
+  #remember(message: IncomingMessage, pattern: string, kind: MqttProcessOperation['kind'], active: Context): void {
+    let processes = this.#processes.get(message);
+    if (processes === undefined) this.#processes.set(message, (processes = new Map()));
+    processes.set(pattern, active);
+    // Of several message handlers the first one answers.
+    if (kind === 'message' && !processes.has(answers)) processes.set(answers, active);
+  }
+
+  /**
+   * Where what is sent on behalf of a message belongs: whatever is active may be of another message, when time ran out or after a
+   * retry. Without a call, as of what cannot be decoded, it goes on with the sender's trace.
+   */
+  #contextOf(message: IncomingMessage, process: string): Context {
+    const active = this.#processes.get(message)?.get(process);
+    if (active !== undefined) return active;
+    const sender = this.#extract(message.properties?.userProperties ?? {});
+    return message.retain ? trace.deleteSpan(sender) : sender;
   }
 
   #inject(active: Context, carrier: Record<string, string>): void {

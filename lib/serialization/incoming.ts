@@ -7,6 +7,8 @@ import { readRequestEnvelope, type NormalizePattern, type RequestEnvelope } from
 
 /** Where and how a request is answered. @internal */
 export interface ReplyTarget {
+  /** What is answered. */
+  readonly request: IncomingMessage;
   readonly topic: string;
   /** Undefined on MQTT 3.1.1 and for built-in peers. */
   readonly correlationData: Uint8Array | undefined;
@@ -91,6 +93,7 @@ function replyTarget(
     return undefined;
   }
   return {
+    request: message,
     topic,
     correlationData: message.properties?.correlationData,
     id,

@@ -3,6 +3,7 @@ import type { EventLoop } from '../eventloop/event-loop.js';
 import type { IncomingMessage, PublishOptions, PublishProperties } from '../eventloop/messages.js';
 import { describeError } from '../mqtt.errors.js';
 import { toJson } from '../serialization/payload.js';
+import type { TracedSends } from '../telemetry/traced-sends.js';
 import type { DeadLetterSettings } from './settlement-settings.js';
 import { shortened } from './shortened.js';
 
@@ -23,18 +24,23 @@ export interface DeadLetter {
 /** Publishes dead letters. @internal */
 export class DeadLetterPublisher {
   readonly #loop: Pick<EventLoop, 'publish'>;
+  readonly #traced: TracedSends | undefined;
 
-  constructor(loop: Pick<EventLoop, 'publish'>) {
+  constructor(loop: Pick<EventLoop, 'publish'>, traced?: TracedSends) {
     this.#loop = loop;
+    this.#traced = traced;
   }
 
   /** Resolves when the broker has it (QoS 0: when it is written). */
   async publish(settings: DeadLetterSettings, letter: DeadLetter, protocolVersion: 4 | 5 | undefined): Promise<void> {
     const topic = settings.topic.of(letter.message.topic);
     const { qos, retain } = settings;
-    if (protocolVersion === 5) {
-      await this.#loop.publish(topic, letter.message.payload, { qos, retain, properties: propertiesOf(letter) });
-    } else await this.#loop.publish(topic, envelopeOf(letter), { qos, retain } satisfies PublishOptions);
+    const payload = protocolVersion === 5 ? letter.message.payload : envelopeOf(letter);
+    const properties = protocolVersion === 5 ? propertiesOf(letter) : undefined;
+    const options: PublishOptions = { qos, retain, properties };
+    const { message, handler } = letter;
+    await (this.#traced?.deadLetter(message, handler, topic, payload, options) ??
+      this.#loop.publish(topic, payload, options));
   }
 }
 

@@ -9,6 +9,7 @@ import type { Router } from '../routing/router.js';
 import type { NormalizePattern } from '../serialization/envelope.js';
 import { CallReader } from '../serialization/incoming.js';
 import { Alarms } from '../eventloop/alarms.js';
+import type { TracedSends } from '../telemetry/traced-sends.js';
 import { ConcurrencyGate } from './concurrency-gate.js';
 import { DeadLetterPublisher } from './dead-letters.js';
 import { Dispatcher, type DispatcherHost } from './dispatcher.js';
@@ -20,7 +21,7 @@ import { ReplyPublisher } from './reply-publisher.js';
 export type RuntimeHost = Pick<
   DispatcherHost,
   'server' | 'clock' | 'random' | 'isPaused' | 'processingHooks' | 'unmatched' | 'undecodable'
-> & { readonly normalizePattern: NormalizePattern };
+> & { readonly normalizePattern: NormalizePattern; readonly tracedSends?: TracedSends | undefined };
 
 /** What of the event loop is needed. @internal */
 export type RuntimeLoop = Pick<EventLoop, 'publish' | 'enqueue' | 'negotiated' | 'reconnect' | 'on'>;
@@ -63,8 +64,8 @@ export class HandlerRuntime {
       limiter: this.#limiter,
       calls: new CallReader(host.normalizePattern, contentTypeCodecs),
       alarms: new Alarms(clock),
-      replies: new ReplyPublisher(loop, ({ topic }, error) => this.#replyFailed(topic, error)),
-      deadLetters: new DeadLetterPublisher(loop),
+      replies: new ReplyPublisher(loop, ({ topic }, error) => this.#replyFailed(topic, error), host.tracedSends),
+      deadLetters: new DeadLetterPublisher(loop, host.tracedSends),
       report: this.#report,
       protocolVersion: () => this.#protocolVersion,
       gate: serverConcurrency === undefined ? undefined : new ConcurrencyGate(serverConcurrency),

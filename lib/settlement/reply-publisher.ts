@@ -5,6 +5,7 @@ import type { EventLoop } from '../eventloop/event-loop.js';
 import { describeError } from '../mqtt.errors.js';
 import type { ReplyTarget } from '../serialization/incoming.js';
 import { encodeReply } from '../serialization/reply.js';
+import type { TracedSends } from '../telemetry/traced-sends.js';
 
 /** An observable cannot be slowed down: one that runs so far ahead of the broker is stopped. */
 const mostQueuedReplies = 10_000;
@@ -16,17 +17,20 @@ export type ReplyFailure = (target: ReplyTarget, error: unknown) => void;
 export class ReplyPublisher {
   readonly #loop: Pick<EventLoop, 'enqueue'>;
   readonly #failed: ReplyFailure;
+  readonly #traced: TracedSends | undefined;
 
-  constructor(loop: Pick<EventLoop, 'enqueue'>, failed: ReplyFailure) {
+  constructor(loop: Pick<EventLoop, 'enqueue'>, failed: ReplyFailure, traced?: TracedSends) {
     this.#loop = loop;
     this.#failed = failed;
+    this.#traced = traced;
   }
 
   /** Never rejects: a reply that cannot be sent is reported, and the requester is told if that is possible. */
   async send(target: ReplyTarget, packet: WritePacket): Promise<void> {
     try {
-      const { payload, options } = encodeReply(target, packet);
-      const delivery = await this.#loop.enqueue(target.topic, payload, options);
+      const reply = encodeReply(target, packet);
+      const delivery = await (this.#traced?.reply(target, reply) ??
+        this.#loop.enqueue(target.topic, reply.payload, reply.options));
       delivery.completed.catch((error: unknown) => this.#explain(target, packet, error));
     } catch (error) {
       await this.#explain(target, packet, error);

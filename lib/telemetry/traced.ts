@@ -1,8 +1,6 @@
 import type { WritePacket } from '@nestjs/microservices';
-import type { EventLoop } from '../eventloop/event-loop.js';
 import type { PublishOptions, PublishProperties, UserProperties } from '../eventloop/messages.js';
 import type { MqttSendOperation, MqttTracing } from '../interfaces/tracing.interface.js';
-import type { ProcessingHooks } from '../settlement/run-environment.js';
 
 /** Properties that come with what is sent: those of the caller win. */
 function withUserProperties(
@@ -60,25 +58,4 @@ export function tracedRequest(
     giveUp();
     end();
   };
-}
-
-/** Calls of handlers within spans; Nest's hooks run inside of them. @internal */
-export function tracedHooks(
-  tracing: MqttTracing | undefined,
-  loop: EventLoop,
-  processingHooks: () => ProcessingHooks | undefined,
-): () => ProcessingHooks | undefined {
-  if (tracing === undefined) return processingHooks;
-  const hooks: ProcessingHooks = (context, work, handler) => {
-    const inner = processingHooks();
-    const operation = {
-      message: context.getMessage(),
-      pattern: handler.pattern.declared,
-      kind: handler.isEvent ? 'event' : 'message',
-      share: handler.pattern.share,
-      loop,
-    } as const;
-    return tracing.process(operation, inner === undefined ? work : () => inner(context, work, handler));
-  };
-  return () => hooks;
 }

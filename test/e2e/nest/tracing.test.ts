@@ -9,7 +9,7 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import { Controller } from '@nestjs/common';
 import { Ctx, Payload } from '@nestjs/microservices';
-import { InjectMqttClient, MqttClient, MqttContext, MqttEvent, MqttMessage } from 'nestjs-rumqtt';
+import { InjectMqttClient, MqttClient, MqttContext, MqttEvent, MqttMessage, retryThenDeadLetter } from 'nestjs-rumqtt';
 import { openTelemetry } from 'nestjs-rumqtt/opentelemetry';
 import { firstValueFrom, Observable } from 'rxjs';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
@@ -52,9 +52,34 @@ class Handlers {
     return numbers.reduce((a, b) => a + b, 0);
   }
 
+  @MqttMessage('slow', { handlerTimeoutMs: 50 })
+  slow(): Promise<void> {
+    return new Promise((resolve) => (finishSlow = resolve));
+  }
+
+  @MqttMessage('numbers', { codec: 'cbor' })
+  numbers(): void {
+    // What cannot be decoded does not get here.
+  }
+
   @MqttMessage('forever')
   forever(): Observable<number> {
     return new Observable((observer) => observer.next(1));
+  }
+}
+
+let finishSlow: () => void = () => undefined;
+
+@Controller()
+class Buried {
+  @MqttEvent('seeds/+', retryThenDeadLetter({ attempts: 2, minDelayMs: 1 }))
+  fail(): never {
+    throw new Error('withered');
+  }
+
+  @MqttEvent('dead/seeds/+')
+  bury(): void {
+    // Its span is what counts.
   }
 }
 
@@ -128,7 +153,7 @@ onEveryBroker((broker) => {
     await using service = await start();
 
     expect(await service.client.request('sum', [1, 2])).toBe(3);
-    await eventually(() => expect(spans()).toHaveLength(2));
+    await eventually(() => expect(spans()).toHaveLength(3));
     expect(named('request')?.kind).toBe(SpanKind.CLIENT);
     expect(named('process sum')?.status.code).toBe(SpanStatusCode.UNSET);
     if (broker.protocolVersion === 5) {
@@ -137,8 +162,54 @@ onEveryBroker((broker) => {
 
     exporter.reset();
     await expect(firstValueFrom(service.client.send('sum', []))).rejects.toBeDefined();
-    await eventually(() => expect(spans()).toHaveLength(2));
-    expect(spans().map(({ status }) => status.code)).toEqual([SpanStatusCode.ERROR, SpanStatusCode.ERROR]);
+    await eventually(() => expect(spans()).toHaveLength(3));
+    expect(named('request')?.status.code).toBe(SpanStatusCode.ERROR);
+    expect(named('process sum')?.status.code).toBe(SpanStatusCode.ERROR);
+    // The error was sent, as it should be.
+    expect(named('reply')?.status.code).toBe(SpanStatusCode.UNSET);
+  });
+
+  it('makes a span of each reply within that of its handler, whatever is active when it is sent', async () => {
+    await using service = await start();
+    const idOf = (span: ReadableSpan | undefined): string | undefined => span?.spanContext().spanId;
+
+    await service.client.request('sum', [1, 2]);
+    await eventually(() => expect(named('reply')).toBeDefined());
+    const reply = named('reply')!;
+    expect(reply.kind).toBe(SpanKind.PRODUCER);
+    expect(reply.attributes).toMatchObject({
+      'messaging.operation.name': 'reply',
+      'messaging.operation.type': 'send',
+      'messaging.destination.name': expect.any(String),
+    });
+    expect(reply.parentSpanContext?.spanId).toBe(idOf(named('process sum')));
+
+    exporter.reset();
+    await expect(service.client.request('slow', 1)).rejects.toThrow('50 ms');
+    await eventually(() => expect(named('reply')).toBeDefined());
+    finishSlow();
+    await eventually(() => expect(named('process slow')).toBeDefined());
+    expect(named('reply')?.parentSpanContext?.spanId).toBe(idOf(named('process slow')));
+  });
+
+  it('makes a span of a dead letter within that of the last attempt, and its consumer goes on from there', async () => {
+    await using service = await startMicroservice(broker, { controllers: [Buried], options: { tracing } });
+    await service.client.publish('seeds/7', 'x', { qos: 1 });
+
+    await eventually(() => expect(named('process dead/seeds/+')).toBeDefined());
+    const attempts = spans().filter(({ name }) => name === 'process seeds/+');
+    const letter = named('dead-letter')!;
+    expect(attempts).toHaveLength(2);
+    expect(letter.kind).toBe(SpanKind.PRODUCER);
+    expect(letter.attributes).toMatchObject({
+      'messaging.operation.name': 'dead-letter',
+      'messaging.operation.type': 'send',
+      'messaging.destination.name': 'dead/seeds/7',
+    });
+    expect(letter.parentSpanContext?.spanId).toBe(attempts[1]?.spanContext().spanId);
+    expect(named('process dead/seeds/+')?.parentSpanContext?.spanId).toBe(
+      broker.protocolVersion === 5 ? letter.spanContext().spanId : undefined,
+    );
   });
 
   it('ends the span of a request that is given up', async () => {
@@ -196,6 +267,27 @@ onMqtt5((broker) => {
     await service.client.publish('jobs', 'x', { qos: 1 });
     await eventually(() => expect(named('process jobs')).toBeDefined());
     expect(named('process jobs')?.attributes['messaging.consumer.group.name']).toBe('workers');
+  });
+
+  it('carries the context of a reply, and goes on with the trace of a request that cannot be decoded', async () => {
+    await using device = await TestDevice.connect(broker);
+    await device.mqtt.subscribeAsync('inbox');
+    await using _service = await startMicroservice(broker, { controllers: [Handlers], options: { tracing } });
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    const properties = { responseTopic: 'inbox', userProperties: { traceparent } };
+    const carried = (): unknown => device.received.at(-1)?.properties?.userProperties?.['traceparent'];
+
+    await device.mqtt.publishAsync('sum', '[1,2]', { properties });
+    await eventually(() => expect(device.received).toHaveLength(1));
+    await eventually(() => expect(named('reply')).toBeDefined());
+    expect(carried()).toContain(`-${named('reply')?.spanContext().spanId}-`);
+
+    exporter.reset();
+    await device.mqtt.publishAsync('numbers', 'none', { properties });
+    await eventually(() => expect(device.received).toHaveLength(2));
+    await eventually(() => expect(named('reply')).toBeDefined());
+    expect(named('reply')?.parentSpanContext?.spanId).toBe('b7ad6b7169203331');
+    expect(carried()).toContain(`-${named('reply')?.spanContext().spanId}-`);
   });
 
   it('survives hostile trace contexts, and only links to the sender of a retained message', async () => {

@@ -6,6 +6,7 @@ import { CallReader, type ReplyTarget } from '../../../lib/serialization/incomin
 import { decodeReply, encodeReply } from '../../../lib/serialization/reply.js';
 
 const builtin: ReplyTarget = {
+  request: {} as IncomingMessage,
   topic: 't/reply',
   correlationData: undefined,
   id: 'x',
@@ -14,6 +15,7 @@ const builtin: ReplyTarget = {
   codec: autoCodec,
 };
 const ours: ReplyTarget = {
+  request: {} as IncomingMessage,
   topic: 'inbox',
   correlationData: Buffer.alloc(16, 1),
   id: 'x',
@@ -134,6 +136,7 @@ describe('a message is', () => {
 
   it('a request to a built-in peer, or to one of ours on MQTT 3.1.1', () => {
     expect(call('{"pattern":"t","data":1,"id":"x"}').reply).toEqual({
+      request: expect.objectContaining({ topic: 't' }),
       topic: 't/reply',
       correlationData: undefined,
       id: 'x',

@@ -1,12 +1,13 @@
 import { from, NEVER, Observable, of, range } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import { MqttClosedError, MqttPacketTooLargeError } from '../../../lib/eventloop/errors.js';
-import type { Delivery } from '../../../lib/eventloop/messages.js';
+import type { Delivery, IncomingMessage } from '../../../lib/eventloop/messages.js';
 import { autoCodec } from '../../../lib/serialization/codec.js';
 import type { ReplyTarget } from '../../../lib/serialization/incoming.js';
 import { ReplyPublisher } from '../../../lib/settlement/reply-publisher.js';
 
 const target: ReplyTarget = {
+  request: {} as IncomingMessage,
   topic: 't/reply',
   correlationData: undefined,
   id: 'x',
