@@ -142,6 +142,8 @@ export class Subscriptions {
 
   /** The first one that no request before it, sent or waiting, is about a filter of. */
   #next(): SubscriptionExchange | undefined {
+    // Asked with every publish.
+    if (this.#waiting.length === 0) return undefined;
     const before = new Set<string>();
     for (const exchange of this.#waiting) {
       const { names } = exchange;
