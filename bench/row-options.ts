@@ -9,7 +9,7 @@ export const rowOptions = {
   long: { type: 'boolean', default: false },
 } as const;
 
-export const rowOptionsHelp = `  --messages n         measured messages of every client, after a warm-up of half as many
+export const rowOptionsHelp = `  --messages n         measured messages of every client, after a warm-up of as many
   --payload-bytes n    of the publish and receive rows (256)
   --protocol-version n 4 (MQTT 3.1.1) or 5 (4)
   --long               flatness up to ten million messages, a million open requests and retries`;

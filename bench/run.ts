@@ -34,7 +34,7 @@ export async function runTask(task: Task, programs = ownPrograms): Promise<Sampl
 
 export interface TaskOptions {
   readonly protocolVersion: Version;
-  /** In place of the entrant's own, after a warm-up of half as many. */
+  /** In place of the entrant's own, after a warm-up of as many. */
   readonly messages: number | undefined;
 }
 
@@ -92,7 +92,7 @@ export class Servers {
       url: this.#urls[server]!,
       protocolVersion,
       messages: messages ?? entrant.messages,
-      warmUp: messages === undefined ? entrant.warmUp : Math.ceil(messages / 2),
+      warmUp: messages ?? entrant.warmUp,
       ...entrant.work,
     };
   }

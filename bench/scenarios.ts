@@ -7,7 +7,7 @@ export interface Entrant {
   readonly title: string;
   readonly client: ClientName;
   readonly work: Work;
-  /** Measured messages: enough for half a second of CPU time or more, few enough to wait for. */
+  /** Measured messages: enough for half a second of CPU time or more, few enough to wait for; V8 has compiled what they run by then. */
   readonly messages: number;
   readonly warmUp: number;
 }
@@ -80,8 +80,8 @@ export function scenarios({ payloadBytes, isLong }: ScenarioOptions): readonly S
       server: 'peer',
       metrics: [cpu({ than: 'builtin', times: 5 })],
       entrants: (['ours', 'builtin'] as const).map((client) =>
-        entrant(client, { kind: 'events', qos: 1, handlers: 1, topics: 1, settlement: { concurrency: 64 } }, 150_000, {
-          builtin: 30_000,
+        entrant(client, { kind: 'events', qos: 1, handlers: 1, topics: 1, settlement: { concurrency: 64 } }, 300_000, {
+          builtin: 40_000,
         }),
       ),
     },
@@ -210,7 +210,7 @@ function entrant(
   work: Work,
   messages: number,
   ofPeers: Readonly<Partial<Record<ClientName, number>>> = {},
-  warmUp = Math.ceil((ofPeers[client] ?? messages) / 2),
+  warmUp = ofPeers[client] ?? messages,
 ): Entrant {
   return { name: client, title: clientTitles[client], client, work, messages: ofPeers[client] ?? messages, warmUp };
 }
@@ -222,10 +222,10 @@ function exchange(
   goals: readonly Goal[],
   mqttjsQos0?: { readonly name: string; readonly times: number },
 ): Scenario {
-  const peers = { mqttjs: qos === 2 ? 30_000 : 60_000, libmosquitto: qos === 2 ? 30_000 : 60_000 };
+  const peers = { mqttjs: qos === 2 ? 50_000 : 100_000, libmosquitto: qos === 2 ? 50_000 : 100_000 };
   const work = { kind, qos, payload, ...(kind === 'publish' && { window: WINDOW }) } as Work;
   const entrants = (['ours', 'mqttjs', 'libmosquitto', 'limit'] as const).map((client) =>
-    entrant(client, work, 400_000, peers),
+    entrant(client, work, 800_000, peers),
   );
   if (mqttjsQos0 === undefined)
     return {
@@ -262,13 +262,13 @@ function events(
     server: 'peer',
     metrics: [cpu(...(times === undefined ? [] : [{ than: 'builtin', times }]))],
     entrants: (['ours', 'builtin'] as const).map((client) =>
-      entrant(client, { kind: 'events', qos: 0, handlers, topics }, 150_000, { builtin }),
+      entrant(client, { kind: 'events', qos: 0, handlers, topics }, 300_000, { builtin }),
     ),
   };
 }
 
 function settled(name: string, title: string, settlement: Settlement): Entrant {
-  return { ...entrant('ours', { kind: 'settlement', topics: 100, settlement }, 150_000), name, title };
+  return { ...entrant('ours', { kind: 'settlement', topics: 100, settlement }, 300_000), name, title };
 }
 
 function held(name: string, title: string, isLong: boolean, entrants: readonly Entrant[]): Scenario {
@@ -286,7 +286,7 @@ function held(name: string, title: string, isLong: boolean, entrants: readonly E
 }
 
 function requests(concurrency: number, p50Share: number): Scenario {
-  const messages = concurrency === 1 ? 3_000 : 20_000;
+  const messages = concurrency === 1 ? 5_000 : 40_000;
   const ours = entrant('ours', { kind: 'requests', concurrency, qos: 0 }, messages);
   return {
     name: `requests-${concurrency}`,
