@@ -21,6 +21,12 @@ export interface MqttRetryOptions {
   readonly factor?: number | undefined;
   /** `full` (default): the delay is uniform between 0 and the ceiling. `none`: it is the ceiling. */
   readonly jitter?: 'full' | 'none' | undefined;
+  /**
+   * Whether an error is worth another attempt; what is not goes to the next step of the policy at once. It is given what Nest's exception
+   * filters have made of the error: the argument of an `RpcException`, and of other errors an object without their text. One that
+   * throws, or returns no boolean, counts as false and is logged. `context.retry()` does not ask. Default: every error is.
+   */
+  readonly when?: ((error: unknown) => boolean) | undefined;
 }
 
 /** Where a message goes that no attempt could handle. @publicApi */

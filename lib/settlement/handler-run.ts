@@ -9,7 +9,7 @@ import { describeAttempt, describeConsequence } from './consequence.js';
 import { HandlerCall, type CallOwner } from './handler-call.js';
 import { readKey, type Lane, type LaneMember } from './key-lanes.js';
 import type { Decision, Failure, MessageSettlement } from './message-settlement.js';
-import { retryDelayMs, usualDelays } from './retry-delay.js';
+import { nextRetryMs, retryDelayMs, usualDelays } from './retry-delay.js';
 import type { RunEnvironment } from './run-environment.js';
 import type { DeadLetterSettings } from './settlement-settings.js';
 import { shortened } from './shortened.js';
@@ -122,9 +122,9 @@ export class HandlerRun implements Waiter, LaneMember, Alarm, CallOwner {
   failed(error: unknown): void {
     this.#countIfLate();
     this.#call = undefined;
-    const { retry } = this.#handler.settlement;
-    if (retry === undefined || this.attempt >= retry.attempts) return this.#giveUp(error);
-    this.#retryAfter(retryDelayMs(retry, this.attempt, this.#environment.random));
+    const delayMs = nextRetryMs(this.#handler, this.attempt, error, this.#environment);
+    if (delayMs === undefined) this.#giveUp(error);
+    else this.#retryAfter(delayMs);
   }
 
   /** By hand: at once, whatever the handler goes on to do. */

@@ -66,7 +66,7 @@ export class OutcomeReport {
     this.#logger.error(`handler of "${pattern}" failed on "${topic}"${attempt}: ${reason}; ${consequence}${suffix}`);
   }
 
-  /** @param option - the function that failed; the failure policy decides instead */
+  /** @param option - the function that failed; the rest of the failure policy decides instead */
   hookFailed(option: string, pattern: string, error: unknown): void {
     const suffix = this.#limiter.admit(option);
     if (suffix === undefined) return;

@@ -20,8 +20,9 @@ const settlementOptions = [
 
 /** @internal */
 export type RetrySettings = Readonly<
-  Required<{ [Option in keyof MqttRetryOptions]: NonNullable<MqttRetryOptions[Option]> }>
->;
+  Required<{ [Option in Exclude<keyof MqttRetryOptions, 'when'>]: NonNullable<MqttRetryOptions[Option]> }>
+> &
+  Pick<MqttRetryOptions, 'when'>;
 
 /** @internal */
 export interface DeadLetterSettings {
@@ -125,7 +126,7 @@ class SettlementReader {
   retry(value: unknown): RetrySettings | undefined {
     if (value === false) return undefined;
     if (!isObject(value)) return this.#report('retry', value, 'an object such as { attempts: 5 }, or false');
-    this.#known('retry', value, ['attempts', 'minDelayMs', 'maxDelayMs', 'factor', 'jitter']);
+    this.#known('retry', value, ['attempts', 'minDelayMs', 'maxDelayMs', 'factor', 'jitter', 'when']);
     const minDelayMs = this.#integer('retry.minDelayMs', value['minDelayMs'], 1, dayMs, 1_000);
     return Object.freeze({
       attempts: this.#integer('retry.attempts', value['attempts'], 1, 1_000, 5),
@@ -139,6 +140,7 @@ class SettlementReader {
       ),
       factor: this.#checks.number('retry.factor', value['factor'], 1, 100, 2),
       jitter: this.#checks.oneOf<'full' | 'none'>('retry.jitter', value['jitter'], ['full', 'none'], 'full'),
+      when: this.#when(value['when']),
     });
   }
 
@@ -200,6 +202,11 @@ class SettlementReader {
       );
     }
     return Object.freeze({ action: 'leave', redeliverAfterMs: redeliverAfterMs as number });
+  }
+
+  #when(value: unknown): RetrySettings['when'] {
+    if (value === undefined || typeof value === 'function') return value as RetrySettings['when'];
+    return this.#report('retry.when', value, 'a function that returns whether an error is worth another attempt');
   }
 
   #integer(option: string, value: unknown, least: number, most: number, fallback: number): number {

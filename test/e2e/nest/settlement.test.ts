@@ -25,6 +25,23 @@ class Poisoned {
 }
 
 @Controller()
+class Choosy {
+  @MqttEvent(
+    'choosy',
+    retryThenDeadLetter({
+      attempts: 2,
+      minDelayMs: 1,
+      when: (error) => !(typeof error === 'object' && error !== null && 'code' in error && error.code === 'INVALID'),
+    }),
+  )
+  handle(@Payload() data: unknown): void {
+    calls.push(data);
+    if (data === 'invalid') throw new RpcException({ code: 'INVALID' });
+    throw new Error('away');
+  }
+}
+
+@Controller()
 class Leaving {
   @MqttEvent('leave', leaveFailures({ redeliverAfterMs: 1_000 }))
   handle(@Payload() data: unknown): void {
@@ -113,6 +130,17 @@ onEveryBroker((broker) => {
     }
     await expectEventually(() => service.client.unwrap().stats().unsettled, 0);
     expect(service.server.stats()).toMatchObject({ failed: 1, retried: 2, deadLettered: 1 });
+  });
+
+  it('tries again only what is worth it', async () => {
+    reset();
+    await using service = await startMicroservice(broker, { controllers: [Choosy] });
+
+    for (const data of ['invalid', 'fine']) await service.client.publish('choosy', data, { qos: 1 });
+
+    await expectEventually(() => service.server.stats().deadLettered, 2);
+    expect(calls.toSorted()).toEqual(['fine', 'fine', 'invalid']);
+    expect(service.server.stats()).toMatchObject({ failed: 2, retried: 1 });
   });
 
   it('gets a message again that it left, on the connection that it makes for that', async () => {

@@ -62,6 +62,49 @@ describe('a failed handler', () => {
     ]);
   });
 
+  it.each([
+    ['an error that is worth it', (error: unknown) => (error as Error).message === 'broken', 3, []],
+    ['one that is not', (error: unknown) => (error as Error).message !== 'broken', 1, []],
+    [
+      'one that the predicate fails on',
+      () => {
+        throw new Error('which error?');
+      },
+      1,
+      ['retry.when of the handler for "t/#" failed: which error?; the failure policy decides'],
+    ],
+    [
+      'one for which it returns a promise',
+      async () => Promise.reject(new Error('too late')),
+      1,
+      [
+        'retry.when of the handler for "t/#" failed: invalid result: Promise; expected true or false; the failure policy decides',
+      ],
+    ],
+  ])('runs again for %s, or else goes on to the dead letter', async (_which, when, attempts, logged) => {
+    let runs = 0;
+    const at = await runtimeWith([
+      {
+        options: { retry: { ...noJitter, when }, deadLetter: 'dead' },
+        handle: () => {
+          runs++;
+          throw new Error('broken');
+        },
+      },
+    ]);
+
+    await at.deliver(1);
+    await at.clock.advance(4_000);
+
+    const letter = await at.connection.next('publish');
+    expect(letter.properties?.userProperties).toMatchObject({ 'dead-letter-attempts': String(attempts) });
+    at.connection.puback(letter);
+    expect((await at.connection.next('puback')).reasonCode ?? 0).toBe(0);
+    expect(runs).toBe(attempts);
+    expect(at.runtime.stats()).toMatchObject({ failed: 1, retried: attempts - 1, deadLettered: 1 });
+    expect(at.log.map(({ text }) => text).filter((text) => text.startsWith('retry.when'))).toEqual(logged);
+  });
+
   it('runs again after a delay that is uniform up to a ceiling that stays', async () => {
     const runs: number[] = [];
     const at = await runtimeWith(

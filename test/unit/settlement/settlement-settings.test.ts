@@ -73,6 +73,7 @@ describe('settlement options', () => {
     ['retry', { minDelayMs: 50, maxDelayMs: 40 }, 'an integer from 50', 'retry.maxDelayMs'],
     ['retry', { factor: 0.5 }, 'a number from 1 to 100', 'retry.factor'],
     ['retry', { jitter: 'some' }, 'one of', 'retry.jitter'],
+    ['retry', { when: 'never' }, 'a function that returns whether', 'retry.when'],
     ['retry', { retries: 3 }, 'no such option; known are attempts', 'retry.retries'],
     ['deadLetter', 5, 'a topic such as "dead/{topic}"'],
     ['deadLetter', 'dead/#', 'a topic without wildcards', 'deadLetter.topic'],
