@@ -139,7 +139,8 @@ onEveryBroker((broker) => {
     for (const data of ['invalid', 'fine']) await service.client.publish('choosy', data, { qos: 1 });
 
     await expectEventually(() => service.server.stats().deadLettered, 2);
-    expect(calls.toSorted()).toEqual(['fine', 'fine', 'invalid']);
+    expect(calls.filter((data) => data === 'invalid')).toHaveLength(1);
+    expect(calls).toHaveLength(3);
     expect(service.server.stats()).toMatchObject({ failed: 2, retried: 1 });
   });
 
