@@ -208,7 +208,7 @@ export class MqttServer extends Server<MqttServerEvents, EventLoopStatus> {
   /**
    * What was declared about each handler, in order of registration.
    *
-   * @throws MqttHandlersError when handlers cannot work as they are declared
+   * @throws MqttHandlersError when handlers cannot work as they are declared, or a `payloadSchema` cannot be put out as JSON Schema
    */
   describeHandlers(): MqttHandlerDescription[] {
     this.#registry.assertAllWork();

@@ -19,14 +19,13 @@ export interface AsyncApiDocument {
 
 /**
  * An AsyncAPI 3.0 document of the handlers of an application: a channel for each filter, an operation for each handler. Handlers
- * are registered by `app.connectMicroservice()`; no connection is needed. Servers and payload schemas are not known here: spread the
- * document and add them.
+ * are registered by `app.connectMicroservice()`; no connection is needed. Servers are not known here: spread the document and add them.
  *
  * @publicApi
  */
 export function toAsyncApi(servers: MqttServer | readonly MqttServer[], info: AsyncApiInfo): AsyncApiDocument {
   const names = new Names();
-  const channels: Record<string, object> = {};
+  const channels: Record<string, Channel> = {};
   const operations: Record<string, object> = {};
   const channelOf = new Map<string, string>();
   for (const server of Array.isArray(servers) ? (servers as readonly MqttServer[]) : [servers as MqttServer]) {
@@ -39,26 +38,42 @@ export function toAsyncApi(servers: MqttServer | readonly MqttServer[], info: As
         channelOf.set(prefix + address, channel);
         channels[channel] = channelObject(handler, address);
       }
-      operations[names.next(`${prefix}${handler.kind}-${address}`)] = operationObject(handler, channel);
+      const operation = names.next(`${prefix}${handler.kind}-${address}`);
+      // What has a schema is a message of its own: handlers of one channel may understand different ones.
+      const message = handler.payloadSchema === undefined ? 'message' : operation;
+      channels[channel]!.messages[message] ??= messageObject(handler);
+      operations[operation] = operationObject(handler, channel, message);
     }
   }
   return { asyncapi: '3.0.0', info, channels, operations };
 }
 
-function channelObject(handler: MqttHandlerDescription, address: string): object {
+interface Channel {
+  readonly address: string;
+  readonly messages: Record<string, object>;
+}
+
+function channelObject(handler: MqttHandlerDescription, address: string): Channel {
   const parameters = Object.fromEntries(parametersOf(handler).map((name) => [name, {}]));
-  const { contentType } = handler;
+  return { address, messages: {}, ...(Object.keys(parameters).length === 0 ? {} : { parameters }) };
+}
+
+function messageObject({ contentType, payloadSchema }: MqttHandlerDescription): object {
   return {
-    address,
-    messages: { message: contentType === undefined ? {} : { contentType } },
-    ...(Object.keys(parameters).length === 0 ? {} : { parameters }),
+    ...(contentType === undefined ? {} : { contentType }),
+    ...(payloadSchema === undefined ? {} : { payload: payloadSchema }),
   };
 }
 
-function operationObject(handler: MqttHandlerDescription, channel: string): object {
+function operationObject(
+  { payloadSchema: _, ...handler }: MqttHandlerDescription,
+  channel: string,
+  message: string,
+): object {
   return {
     action: 'receive',
     channel: { $ref: `#/channels/${channel}` },
+    messages: [{ $ref: `#/channels/${channel}/messages/${message}` }],
     bindings: { mqtt: { qos: handler.qos } },
     ...(handler.kind === 'message' ? { reply: { address: { location: '$message.header#/responseTopic' } } } : {}),
     'x-nestjs-rumqtt': { ...handler, parameters: parametersOf(handler) },
@@ -75,7 +90,7 @@ function addressOf(handler: MqttHandlerDescription): string {
     .join('/');
 }
 
-function parametersOf({ parameters }: MqttHandlerDescription): string[] {
+function parametersOf({ parameters }: Pick<MqttHandlerDescription, 'parameters'>): string[] {
   return parameters.map((name, index) => name ?? `level${index}`);
 }
 

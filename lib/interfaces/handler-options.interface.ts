@@ -22,7 +22,26 @@ export interface MqttHandlerOptions extends SubscribeOptions, MqttSettlementOpti
    * Default false.
    */
   readonly absolute?: boolean | undefined;
+  /**
+   * What payloads look like, for `describeHandlers()` and the AsyncAPI document. It checks nothing: pipes do. Default: nothing is told.
+   */
+  readonly payloadSchema?: MqttPayloadSchema | undefined;
 }
+
+/**
+ * A schema that can be put out as JSON Schema, by the extension of Standard Schema with this name: those of zod 4.2 and later, say.
+ *
+ * @publicApi
+ */
+export interface StandardJsonSchema {
+  readonly '~standard': {
+    readonly vendor: string;
+    readonly jsonSchema: { readonly input: (options: { readonly target: string }) => Record<string, unknown> };
+  };
+}
+
+/** The schema of a payload: a JSON Schema (draft 07), or one that can be put out as such. @publicApi */
+export type MqttPayloadSchema = StandardJsonSchema | Readonly<Record<string, unknown>>;
 
 /** @publicApi */
 export interface MqttDecoratorOptions extends MqttHandlerOptions {

@@ -2,6 +2,7 @@ import type { QoS, SubscribeOptions } from '../eventloop/messages.js';
 import type { AcknowledgeMode } from '../eventloop/options.js';
 import { orderByTopic } from '../settlement/settlement-settings.js';
 import type { RegisteredHandler } from './handler.js';
+import { toJsonSchema } from './payload-schema.js';
 
 /** What was declared about a handler, with every default filled in. Plain data. @publicApi */
 export interface MqttHandlerDescription extends SubscribeOptions {
@@ -21,6 +22,8 @@ export interface MqttHandlerDescription extends SubscribeOptions {
   readonly codec: string;
   /** Undefined: none in particular. */
   readonly contentType: string | undefined;
+  /** The handler's `payloadSchema` as JSON Schema (draft 07). */
+  readonly payloadSchema: Readonly<Record<string, unknown>> | undefined;
   readonly acknowledge: AcknowledgeMode;
   readonly concurrency: number | undefined;
   /** `key`: by a function. */
@@ -56,6 +59,7 @@ export function describeHandler({
   subscribe,
   settlement,
   codec,
+  payloadSchema,
 }: RegisteredHandler): MqttHandlerDescription {
   const { acknowledge, concurrency, ordering, handlerTimeoutMs, retry, deadLetter, onFailure } = settlement;
   return {
@@ -68,6 +72,7 @@ export function describeHandler({
     share: pattern.share,
     codec: codec.name,
     contentType: codec.contentType,
+    payloadSchema: payloadSchema && toJsonSchema(pattern.declared, payloadSchema),
     acknowledge,
     concurrency,
     ordering: ordering === 'none' ? 'none' : ordering === orderByTopic ? 'topic' : 'key',

@@ -1,10 +1,12 @@
 import type { MessageHandler } from '@nestjs/microservices';
 import type { QoS, SubscribeOptions } from '../eventloop/messages.js';
 import { OptionChecks } from '../eventloop/option-checks.js';
+import type { MqttPayloadSchema } from '../interfaces/handler-options.interface.js';
 import { MqttHandlersError } from '../mqtt.errors.js';
 import { readPayloadSettings, type PayloadSettings } from '../serialization/payload-settings.js';
 import { planSettlement, type SettlementPlan } from '../settlement/settlement-plan.js';
 import { readSettlement, type SettlementSettings } from '../settlement/settlement-settings.js';
+import { readPayloadSchema } from './payload-schema.js';
 import { parsePattern, type TopicPattern } from './pattern.js';
 
 /** What holds for handlers that do not say otherwise. @internal */
@@ -38,6 +40,7 @@ export interface RegisteredHandler extends PayloadSettings {
   readonly index: number;
   readonly subscribe: SubscribeOptions & { readonly qos: QoS };
   readonly settlement: SettlementPlan;
+  readonly payloadSchema: MqttPayloadSchema | undefined;
   readonly counters: HandlerCounters;
 }
 
@@ -65,6 +68,7 @@ export function registerHandler(
   const settings = readSettlement(extras, defaults.settlement, defaults.isSessionResumed, checks);
   const payload = readPayloadSettings(extras, defaults.payload, checks);
   const prefix = checks.boolean('absolute', extras['absolute'], false) ? undefined : defaults.topicPrefix;
+  const payloadSchema = readPayloadSchema(extras['payloadSchema'], checks);
   const pattern = readPattern(declared, extras['share'], { ...defaults, topicPrefix: prefix }, checks);
   if (noLocal === true && pattern?.share !== undefined) {
     checks.report('noLocal', true, 'false: MQTT forbids it on shared subscriptions [MQTT-3.8.3-4]');
@@ -79,6 +83,7 @@ export function registerHandler(
     index,
     subscribe: Object.freeze({ qos, noLocal, retainAsPublished, retainHandling }),
     settlement: planSettlement(settings, prefix),
+    payloadSchema,
     counters: { succeeded: 0, failed: 0, answeredErrors: 0, unfinished: 0, retried: 0 },
     ...payload,
   });

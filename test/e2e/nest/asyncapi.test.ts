@@ -1,10 +1,11 @@
 import { createRequire } from 'node:module';
-import { Controller, Module } from '@nestjs/common';
+import { Controller, Module, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Ajv } from 'ajv';
 import { getMqttServerToken, MqttEvent, MqttMessage, MqttModule, MqttServer } from 'nestjs-rumqtt';
 import { toAsyncApi } from 'nestjs-rumqtt/asyncapi';
 import { expect, it } from 'vitest';
+import { z } from 'zod';
 
 const schema = createRequire(import.meta.url)('@asyncapi/specs/schemas/3.0.0-without-$id.json') as object;
 const validate = new Ajv({ strict: false, validateFormats: false, allErrors: true }).compile(schema);
@@ -41,6 +42,83 @@ class Handlers {
   controllers: [Handlers],
 })
 class AppModule {}
+
+const Reading = z.object({ celsius: z.string().transform(Number) });
+
+@Controller()
+class Described {
+  @MqttEvent('readings/+', { payloadSchema: Reading })
+  zod(): void {
+    // Only described here.
+  }
+
+  @MqttEvent('readings/+', { payloadSchema: { type: 'object', required: ['kelvin'] } })
+  plain(): void {
+    // Only described here.
+  }
+
+  @MqttEvent('readings/+')
+  any(): void {
+    // Only described here.
+  }
+}
+
+@Controller()
+class Undescribable {
+  @MqttEvent('dates', { payloadSchema: z.date() })
+  date(): void {
+    // Only described here.
+  }
+}
+
+async function serverOf(controller: Type): Promise<MqttServer> {
+  @Module({ imports: [MqttModule.register({ url: 'mqtt://127.0.0.1:1' })], controllers: [controller] })
+  class OneController {}
+  const app = await NestFactory.create(OneController, { logger: false });
+  const strategy = app.get(MqttServer);
+  app.connectMicroservice({ strategy });
+  return strategy;
+}
+
+it('puts out payload schemas as JSON Schema of what is on the wire, each with its handler', async () => {
+  const document = toAsyncApi(await serverOf(Described), { title: 'Plants', version: '1.0.0' });
+
+  validate(document);
+  expect(validate.errors).toBeNull();
+  expect(document.channels['readings-level0']).toMatchObject({
+    messages: {
+      'event-readings-level0': {
+        payload: { type: 'object', properties: { celsius: { type: 'string' } }, required: ['celsius'] },
+      },
+      'event-readings-level0-2': { payload: { type: 'object', required: ['kelvin'] } },
+      message: {},
+    },
+  });
+  const messagesOf = (operation: string): unknown => (document.operations[operation] as { messages: unknown }).messages;
+  expect(['', '-2', '-3'].map((suffix) => messagesOf(`event-readings-level0${suffix}`))).toEqual([
+    [{ $ref: '#/channels/readings-level0/messages/event-readings-level0' }],
+    [{ $ref: '#/channels/readings-level0/messages/event-readings-level0-2' }],
+    [{ $ref: '#/channels/readings-level0/messages/message' }],
+  ]);
+});
+
+it('names the handler whose schema JSON Schema cannot express', async () => {
+  const server = await serverOf(Undescribable);
+
+  expect(() => server.describeHandlers()).toThrow(
+    'payloadSchema of the handler for "dates" is a schema of zod, expected one that JSON Schema can express: ',
+  );
+});
+
+it.each([[5], ['object'], [[]], [class Dto {}], [{ '~standard': { vendor: 'old', validate: () => undefined } }]])(
+  'refuses what is no schema: %s',
+  (payloadSchema) => {
+    const server = new MqttServer();
+    server.addHandler('a', async () => undefined, true, { payloadSchema });
+
+    expect(() => server.describeHandlers()).toThrow('payloadSchema of the handler for "a" is');
+  },
+);
 
 it('describes the handlers of an application that is not connected, in a valid AsyncAPI 3 document', async () => {
   const app = await NestFactory.create(AppModule, { logger: false });
