@@ -1,3 +1,4 @@
+import { systemClock } from '../eventloop/clock.js';
 import type { EventLoopRuntime } from '../eventloop/runtime.js';
 import type { PublishProperties, QoS } from '../eventloop/messages.js';
 import { assertTopicName } from '../eventloop/topics.js';
@@ -10,11 +11,17 @@ import { ScriptedBroker, type ScriptedBrokerOptions } from './scripted-broker.js
 import type { ScriptedConnection } from './scripted-connection.js';
 import type { VirtualClock } from './virtual-clock.js';
 
+/** Of a session expiry. */
+const never = 0xffff_ffff;
+
 /** @publicApi */
 export interface MemoryBrokerOptions extends Pick<ScriptedBrokerOptions, 'guardMs'> {
   /** The version that the broker speaks; 4 is MQTT 3.1.1. Default 5. */
   readonly protocolVersion?: 4 | 5 | undefined;
-  /** The time of the applications under test: retries, timeouts, backoff, keep alive. Default: the computer's. */
+  /**
+   * The time of the applications under test: retries, timeouts, backoff, keep alive; and of the broker: expiry of sessions and messages,
+   * delays of wills. Default: the computer's.
+   */
   readonly clock?: VirtualClock | undefined;
   /** The randomness of their backoff and jitter, uniform in [0, 1). Default: always 0.5, so that delays are the same in every run. */
   readonly random?: (() => number) | undefined;
@@ -49,12 +56,13 @@ export class MemoryBroker {
   readonly runtime: EventLoopRuntime;
   readonly #link: ScriptedBroker;
   readonly #protocolVersion: 4 | 5;
-  readonly #routing = new MemoryRouting();
+  readonly #routing: MemoryRouting;
   readonly #log: MessageLog;
   #assignedIds = 0;
 
   constructor({ protocolVersion = 5, clock, random = () => 0.5, guardMs = 4_000 }: MemoryBrokerOptions = {}) {
     this.#protocolVersion = protocolVersion;
+    this.#routing = new MemoryRouting(clock ?? systemClock);
     this.#log = new MessageLog(guardMs);
     this.#link = new ScriptedBroker({ guardMs });
     this.#link.serveWith({ take: (connection) => this.#take(connection) });
@@ -144,6 +152,7 @@ export class MemoryBroker {
   async close(): Promise<void> {
     this.down();
     await this.#link.close();
+    for (const session of this.#routing.sessions) session.cancelWill();
   }
 
   // ---- one client
@@ -151,17 +160,26 @@ export class MemoryBroker {
   #take(connection: ScriptedConnection): void {
     let session: MemorySession | undefined;
     let will: PublishedMessage | undefined;
+    let willDelaySeconds = 0;
+    let expirySeconds = 0;
     connection.whenClosed(() => {
-      if (session?.connection === connection) this.#left(session, connection);
-      if (will !== undefined) this.#publish(will, session);
+      if (session === undefined) return;
+      const isLast = session.connection === connection;
+      if (isLast) session.detach(expirySeconds);
+      this.#leaveWill(session, will, Math.min(willDelaySeconds, expirySeconds), isLast);
+      if (isLast && expirySeconds === 0) this.#routing.forget(session);
     });
     connection.handle((packet) => {
       if (packet.cmd === 'connect') {
         session = this.#accept(connection, packet);
         will = session && willOf(packet, session.clientId);
+        willDelaySeconds = packet.will?.properties?.willDelayInterval ?? 0;
+        expirySeconds = expiryOf(packet);
       } else if (session !== undefined) {
         // Reason 0x04 asks for the will all the same.
         if (packet.cmd === 'disconnect' && packet.reasonCode !== 0x04) will = undefined;
+        if (packet.cmd === 'disconnect')
+          expirySeconds = secondsOf(packet.properties?.sessionExpiryInterval) ?? expirySeconds;
         this.#answer(connection, session, packet);
       }
     });
@@ -177,6 +195,7 @@ export class MemoryBroker {
     const known = this.#routing.find(clientId);
     this.#takeOver(known?.connection);
     const isResumed = known !== undefined && packet.clean !== true;
+    if (!isResumed) known?.end();
     const session = isResumed ? known : this.#routing.open(clientId);
     const assigned = packet.clientId === '' && packet.protocolVersion === 5;
     connection.connack({
@@ -192,13 +211,12 @@ export class MemoryBroker {
     other?.end();
   }
 
-  #left(session: MemorySession, { connectPacket, protocolVersion }: ScriptedConnection): void {
-    session.detach();
-    const isKept =
-      protocolVersion === 5
-        ? (connectPacket?.properties?.sessionExpiryInterval ?? 0) > 0
-        : connectPacket?.clean === false;
-    if (!isKept) this.#routing.forget(session);
+  /** @param isLast - nobody has taken the session over; whoever has resumed it is back before any delay has passed */
+  #leaveWill(session: MemorySession, will: PublishedMessage | undefined, delaySeconds: number, isLast: boolean): void {
+    if (will === undefined) return;
+    const publish = (): void => void this.#publish(will, session);
+    if (delaySeconds === 0 || (!isLast && this.#routing.find(session.clientId) !== session)) publish();
+    else if (isLast) session.publishWillAfter(delaySeconds, publish);
   }
 
   #answer(connection: ScriptedConnection, session: MemorySession, packet: ReceivedPacket): void {
@@ -257,4 +275,14 @@ function willOf({ will }: ReceivedPacket<'connect'>, clientId: string): Publishe
     { topic, payload: toPayload(payload), qos, retain, properties: properties && fromPacket(rest) },
     clientId,
   );
+}
+
+/** How long a session outlives its connection. MQTT 3.1.1: for ever, or not at all. */
+function expiryOf({ protocolVersion, clean, properties }: ReceivedPacket<'connect'>): number {
+  if (protocolVersion !== 5) return clean === true ? 0 : Infinity;
+  return secondsOf(properties?.sessionExpiryInterval) ?? 0;
+}
+
+function secondsOf(interval: number | undefined): number | undefined {
+  return interval === never ? Infinity : interval;
 }

@@ -13,6 +13,24 @@ export interface MemoryMessage {
   readonly properties: PublishProperties | undefined;
 }
 
+/** One that waits somewhere, and may have come too late. @internal */
+export interface KeptMessage extends MemoryMessage {
+  /** Infinite without a message expiry. */
+  readonly expiresAtMs: number;
+}
+
+/** @internal */
+export function keep(message: MemoryMessage, nowMs: number): KeptMessage {
+  const { messageExpirySeconds = Infinity } = message.properties ?? {};
+  return { ...message, expiresAtMs: nowMs + messageExpirySeconds * 1_000 };
+}
+
+/** With what is left of the message expiry [MQTT-3.3.2-6]. @internal */
+export function remainingProperties({ properties, expiresAtMs }: KeptMessage, nowMs: number): PublishProperties {
+  if (expiresAtMs === Infinity) return properties ?? {};
+  return { ...properties, messageExpirySeconds: Math.max(0, Math.ceil((expiresAtMs - nowMs) / 1_000)) };
+}
+
 /** A message that a client published. @publicApi */
 export class PublishedMessage implements MemoryMessage {
   readonly topic: string;

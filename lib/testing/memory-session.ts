@@ -1,7 +1,8 @@
 import type { ISubscription } from 'mqtt-packet';
+import type { Clock, Timer } from '../eventloop/clock.js';
 import type { QoS } from '../eventloop/messages.js';
 import { parseSharedFilter, topicMatches } from '../eventloop/topics.js';
-import { toPacket, type MemoryMessage } from './memory-message.js';
+import { remainingProperties, toPacket, type KeptMessage } from './memory-message.js';
 import type { PublishFields, ReceivedPacket } from './packets.js';
 import type { ScriptedConnection } from './scripted-connection.js';
 
@@ -15,7 +16,7 @@ export interface MemoryDelivery {
 }
 
 interface Delivery extends MemoryDelivery {
-  readonly message: MemoryMessage;
+  readonly message: KeptMessage;
   readonly identifiers: readonly number[];
   reasonCode: number | undefined;
   /** QoS 2: PUBREC has come. */
@@ -37,9 +38,18 @@ export class MemorySession {
   readonly #waiting: Delivery[] = [];
   /** Of QoS 2 publishes of the client that it has not released. */
   readonly #received = new Set<number>();
+  readonly #clock: Clock;
+  #expiresAtMs = Infinity;
+  #will: { readonly publish: () => void; readonly timer: Timer } | undefined;
 
-  constructor(clientId: string) {
+  constructor(clientId: string, clock: Clock) {
     this.clientId = clientId;
+    this.#clock = clock;
+  }
+
+  /** Nobody has come back for it in time. */
+  get isExpired(): boolean {
+    return this.#connection === undefined && this.#clock.now() >= this.#expiresAtMs;
   }
 
   get connection(): ScriptedConnection | undefined {
@@ -49,6 +59,7 @@ export class MemorySession {
   /** After CONNACK: sends again what was not acknowledged, and then what has come meanwhile. */
   attach(connection: ScriptedConnection, connect: ReceivedPacket<'connect'>): void {
     this.#connection = connection;
+    this.cancelWill();
     this.#receiveMaximum = connect.properties?.receiveMaximum ?? 65_535;
     for (const [id, delivery] of this.#sent) {
       if (delivery.isReleased) connection.pubrel(id);
@@ -57,8 +68,26 @@ export class MemorySession {
     this.#pump();
   }
 
-  detach(): void {
+  detach(expirySeconds: number): void {
     this.#connection = undefined;
+    this.#expiresAtMs = this.#clock.now() + expirySeconds * 1_000;
+  }
+
+  /** Unless the client is back by then [MQTT-3.1.3-9]. */
+  publishWillAfter(delaySeconds: number, publish: () => void): void {
+    this.#will = { publish, timer: this.#clock.startTimer(() => this.end(), delaySeconds * 1_000) };
+  }
+
+  cancelWill(): void {
+    this.#will?.timer.cancel();
+    this.#will = undefined;
+  }
+
+  /** Of the session, or of the delay: the will does not wait any longer. */
+  end(): void {
+    const will = this.#will;
+    this.cancelWill();
+    will?.publish();
   }
 
   /** @returns whether the filter is new */
@@ -69,7 +98,7 @@ export class MemorySession {
   }
 
   /** Delivers once, whatever the number of subscriptions that match. @returns undefined if none does */
-  deliverMatching(message: MemoryMessage, from: MemorySession | undefined): MemoryDelivery | undefined {
+  deliverMatching(message: KeptMessage, from: MemorySession | undefined): MemoryDelivery | undefined {
     const matching = [...this.subscriptions.values()].filter(
       ({ topic, nl }) =>
         parseSharedFilter(topic) === undefined && topicMatches(topic, message.topic) && !(nl === true && from === this),
@@ -78,7 +107,7 @@ export class MemorySession {
   }
 
   /** @param isStored - a retained message that a new subscription brings */
-  deliver(message: MemoryMessage, by: readonly Subscription[], isStored = false): MemoryDelivery {
+  deliver(message: KeptMessage, by: readonly Subscription[], isStored = false): MemoryDelivery {
     const granted = Math.max(...by.map(({ qos }) => qos));
     const delivery: Delivery = {
       message: { ...message, retain: isStored || (message.retain && by.some(({ rap }) => rap === true)) },
@@ -122,6 +151,8 @@ export class MemorySession {
     if (connection === undefined) return;
     while (this.#waiting.length > 0 && (this.#waiting[0]!.qos === 0 || this.#sent.size < this.#receiveMaximum)) {
       const delivery = this.#waiting.shift()!;
+      // [MQTT-3.3.2-5]
+      if (this.#clock.now() >= delivery.message.expiresAtMs) continue;
       if (delivery.qos === 0) {
         this.#transmit(connection, delivery, undefined, false);
         delivery.reasonCode = 0;
@@ -145,9 +176,9 @@ export class MemorySession {
     messageId: number | undefined,
     dup: boolean,
   ): void {
-    const { topic, payload, retain, properties = {} } = message;
+    const { topic, payload, retain } = message;
     const all = {
-      ...toPacket(properties),
+      ...toPacket(remainingProperties(message, this.#clock.now())),
       ...(identifiers.length > 0 ? { subscriptionIdentifier: identifiers as number[] } : {}),
     };
     const isBare = connection.protocolVersion !== 5 || Object.keys(all).length === 0;
