@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Logger } from '@nestjs/common';
 import type { ClientProxy } from '@nestjs/microservices';
+import type { MqttClient } from 'nestjs-rumqtt';
 import { Stopwatch } from './meter.js';
 import { REQUEST_TOPIC } from './nest/controllers.js';
 import type { NestModule } from './nest/nest.js';
@@ -27,10 +28,11 @@ export async function measureRequests(nest: NestModule, task: TaskOf<'requests'>
     await client.connect();
     return client;
   };
-  await requestMany(open, task.warmUp, task.concurrency);
+  const ask = task.by === 'send' ? send : request;
+  await requestMany(open, ask, task.warmUp, task.concurrency);
   const watch = new Stopwatch();
   watch.start();
-  const { latenciesMs, lost } = await requestMany(open, task.messages, task.concurrency);
+  const { latenciesMs, lost } = await requestMany(open, ask, task.messages, task.concurrency);
   watch.stop();
   responder.disconnect();
   const { cpuMicros, messagesPerSecond } = watch.sample(latenciesMs.length);
@@ -44,13 +46,39 @@ export async function measureRequests(nest: NestModule, task: TaskOf<'requests'>
   };
 }
 
+/** An error is none: the client was closed while the request waited in vain. */
+type Ask = (client: ClientProxy, answered: () => void) => void;
+
+const send: Ask = (client, answered) => {
+  client.send<number>(REQUEST_TOPIC, NUMBERS).subscribe({ next: assertSum, complete: answered, error: () => {} });
+};
+
+const request: Ask = (client, answered) => {
+  (client as MqttClient).request<number>(REQUEST_TOPIC, NUMBERS).then(
+    (sum) => {
+      assertSum(sum);
+      answered();
+    },
+    () => {},
+  );
+};
+
+function assertSum(sum: number): void {
+  if (sum !== SUM) throw new Error(`the sum is ${SUM}, not ${sum}`);
+}
+
 interface Answers {
   readonly latenciesMs: number[];
   /** Requests that were never answered. */
   readonly lost: number;
 }
 
-async function requestMany(open: () => Promise<ClientProxy>, requests: number, concurrency: number): Promise<Answers> {
+async function requestMany(
+  open: () => Promise<ClientProxy>,
+  ask: Ask,
+  requests: number,
+  concurrency: number,
+): Promise<Answers> {
   const latenciesMs: number[] = [];
   let sent = 0;
   let lost = 0;
@@ -81,17 +109,11 @@ async function requestMany(open: () => Promise<ClientProxy>, requests: number, c
         if (sent === requests) return;
         sent++;
         const startMs = performance.now();
-        client.send<number>(REQUEST_TOPIC, NUMBERS).subscribe({
-          next: (sum) => {
-            if (sum !== SUM) throw new Error(`the sum is ${SUM}, not ${sum}`);
-          },
-          complete: () => {
-            if (isOver) return; // counted as lost
-            latenciesMs.push(performance.now() - startMs);
-            next();
-            if (latenciesMs.length + lost === requests) finish();
-          },
-          error: () => {}, // closed, while it waited in vain
+        ask(client, () => {
+          if (isOver) return; // counted as lost
+          latenciesMs.push(performance.now() - startMs);
+          next();
+          if (latenciesMs.length + lost === requests) finish();
         });
       };
       for (let started = 0; started < concurrency; started++) next();

@@ -287,7 +287,8 @@ function held(name: string, title: string, isLong: boolean, entrants: readonly E
 
 function requests(concurrency: number, p50Share: number): Scenario {
   const messages = concurrency === 1 ? 5_000 : 40_000;
-  const ours = entrant('ours', { kind: 'requests', concurrency, qos: 0 }, messages);
+  const work = { kind: 'requests', concurrency, qos: 0, by: 'send' } as const;
+  const ours = entrant('ours', work, messages);
   return {
     name: `requests-${concurrency}`,
     title: `request and reply over Mosquitto, ${concurrency} at once`,
@@ -299,12 +300,13 @@ function requests(concurrency: number, p50Share: number): Scenario {
     ],
     entrants: [
       ours,
-      entrant('builtin', { kind: 'requests', concurrency, qos: 0 }, messages),
+      entrant('builtin', work, messages),
+      { ...ours, name: 'ours-request', title: 'nestjs-rumqtt, request()', work: { ...work, by: 'request' } },
       {
         ...ours,
         name: 'ours-qos1',
         title: 'nestjs-rumqtt at QoS 1',
-        work: { kind: 'requests', concurrency, qos: 1 },
+        work: { ...work, qos: 1 },
       },
     ],
   };

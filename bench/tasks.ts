@@ -25,7 +25,8 @@ export type Work =
     }
   /** QoS 1 events on so many topics for one asynchronous handler. */
   | { readonly kind: 'settlement'; readonly topics: number; readonly settlement: Settlement }
-  | { readonly kind: 'requests'; readonly concurrency: number; readonly qos: QoS }
+  /** With Nest's `send()`, or with our own `request()`. */
+  | { readonly kind: 'requests'; readonly concurrency: number; readonly qos: QoS; readonly by: 'send' | 'request' }
   | { readonly kind: 'memory'; readonly bound: number }
   | { readonly kind: 'delay'; readonly qos: QoS; readonly payload: Payload }
   | ({ readonly kind: 'resume' } & Resumption)

@@ -163,19 +163,16 @@ export class Requester {
       version === 4
         ? undefined
         : {
-            ...(contentType === undefined ? {} : { contentType }),
-            ...(request.timeoutMs === 0 ? {} : { messageExpirySeconds: Math.ceil(request.timeoutMs / 1_000) }),
+            contentType,
+            messageExpirySeconds: request.timeoutMs === 0 ? undefined : Math.ceil(request.timeoutMs / 1_000),
             ...own?.properties,
             ...options.properties,
             responseTopic: usesInbox || isBare ? this.#routes.inbox : undefined,
             correlationData: toCorrelationData(request.id),
           };
-    const envelope = {
-      ...packet,
-      data,
-      id: request.id,
-      ...(usesInbox && version !== 5 ? { replyTo: this.#routes.inbox } : {}),
-    };
+    // JSON leaves out what is undefined.
+    const replyTo = usesInbox && version !== 5 ? this.#routes.inbox : undefined;
+    const envelope = { ...packet, data, id: request.id, replyTo };
     return {
       payload: isBare ? (isBinary ? autoCodec : codec).encode(data) : toJson(envelope),
       options: {
