@@ -60,6 +60,7 @@ export class Handlers {
     onFailure: { action: 'leave', redeliverAfterMs: 0 },
     name: 'factory',
     absolute: true,
+    payloadSchema: { type: 'object' },
   })
   many(): void {
     // Takes nothing.
