@@ -152,7 +152,7 @@ describe.each([4, 5] as const)('protocol version %i', (protocolVersion) => {
     void loop.subscribe('a/b').catch(() => {});
     const subscribe = await connection.next('subscribe');
     expect(subscribe.messageId).not.toBe(messageId);
-    void loop.unsubscribe('a/b').catch(() => {});
+    void loop.unsubscribe('c/d').catch(() => {});
     expect((await connection.next('unsubscribe')).messageId).not.toBe(messageId);
   });
 

@@ -105,7 +105,7 @@ test('[MQTT-3.3.4-8] [MQTT-4.9.0-3] with no slot left everything but QoS 1 and 2
   for (let i = 1; i <= 2; i++) loop.publish('a', `${i}`, { qos: 2 }).catch(() => {});
   await connection.next('publish');
   void loop.subscribe('a').catch(() => {});
-  void loop.unsubscribe('a').catch(() => {});
+  void loop.unsubscribe('b').catch(() => {});
   connection.publish({ topic: 'one', qos: 1, messageId: 1 });
   connection.publish({ topic: 'two', qos: 2, messageId: 2 });
   connection.pubrel(2);
