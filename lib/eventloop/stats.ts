@@ -31,7 +31,7 @@ export interface EventLoopStats {
   readonly handlerFailures: number;
   /** Acknowledgements that matched nothing. */
   readonly unknownAcknowledgements: number;
-  /** Violations by a server, each of which closed a connection. */
+  /** Violations by a server. Each closed a connection, but for more than our Receive Maximum in a session that would not have been kept. */
   readonly protocolErrors: number;
   readonly bytesSent: number;
   readonly bytesReceived: number;
@@ -67,6 +67,7 @@ export function collectStats(session: Session, driver: Driver, lifecycle: Lifecy
   return {
     ...counters,
     ...lifecycle.counters,
+    protocolErrors: lifecycle.counters.protocolErrors + counters.protocolErrors,
     connected: lifecycle.negotiated !== undefined,
     disconnectedForMs: lifecycle.disconnectedForMs,
     reconnects: Math.max(0, lifecycle.counters.connections - 1),

@@ -10,6 +10,8 @@ export interface Counters {
   duplicatesSuppressed: number;
   handlerFailures: number;
   unknownAcknowledgements: number;
+  /** Violations by a server that did not close the connection. */
+  protocolErrors: number;
   throttleWaitMs: number;
 }
 
@@ -26,6 +28,7 @@ export function newCounters(): Counters {
     duplicatesSuppressed: 0,
     handlerFailures: 0,
     unknownAcknowledgements: 0,
+    protocolErrors: 0,
     throttleWaitMs: 0,
   };
 }

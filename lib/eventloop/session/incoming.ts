@@ -44,6 +44,7 @@ export class IncomingMessages implements MessageOwner {
   /** Unacknowledged in the sense of Receive Maximum: QoS 2 counts until PUBCOMP. */
   #quotaUsed = 0;
   #version: ProtocolVersion = 4;
+  #isKept = false;
   #epoch = 0;
   readonly #deliveries: Deliveries;
   #connected = false;
@@ -76,8 +77,10 @@ export class IncomingMessages implements MessageOwner {
     this.#limits = limits;
   }
 
-  connected(version: ProtocolVersion, epoch: number, sessionPresent: boolean): void {
+  /** @param isKept whether the session outlives the connection */
+  connected(version: ProtocolVersion, epoch: number, sessionPresent: boolean, isKept: boolean): void {
     this.#version = version;
+    this.#isKept = isKept;
     this.#epoch = epoch;
     this.#connected = true;
     this.#quotaUsed = 0;
@@ -119,7 +122,7 @@ export class IncomingMessages implements MessageOwner {
   }
 
   /**
-   * @throws MqttProtocolError when the server exceeds our Receive Maximum for the first time [MQTT-3.3.4-9]
+   * @throws MqttProtocolError when the server exceeds our Receive Maximum for the first time [MQTT-3.3.4-9] and keeps the session
    * @throws MqttConnectionError when a server without Receive Maximum floods us while we cannot stop reading
    */
   receive(packet: PublishPacket): void {
@@ -193,10 +196,10 @@ export class IncomingMessages implements MessageOwner {
     if (this.#closed) return;
     if (this.#isBoundByServer && this.#quotaUsed >= this.#limits.receiveMaximum) {
       this.#serverOverruns = true;
-      throw new MqttProtocolError(
-        `more than ${this.#limits.receiveMaximum} unacknowledged messages [MQTT-3.3.4-9]`,
-        RECEIVE_MAXIMUM_EXCEEDED,
-      );
+      const violation = `more than ${this.#limits.receiveMaximum} unacknowledged messages [MQTT-3.3.4-9]`;
+      // Where the session ends with the connection, all that the broker has for us would be lost.
+      if (this.#isKept) throw new MqttProtocolError(violation, RECEIVE_MAXIMUM_EXCEEDED);
+      this.#counters.protocolErrors++;
     }
     const isOver = this.#ledger.size >= this.#limits.receiveMaximum;
     // A server within our Receive Maximum must not be punished for it: it would send the same again, for ever.

@@ -105,7 +105,8 @@ export class Session implements PacketSink {
     this.outgoing.connected(negotiated, this.#epoch, sessionPresent);
     // A session that began without our knowledge has none of them, and making them again harms no other.
     this.subscriptions.connected(negotiated, sessionPresent && !isInDoubt);
-    this.incoming.connected(negotiated.protocolVersion, this.#epoch, sessionPresent);
+    const { protocolVersion, sessionExpirySeconds } = negotiated;
+    this.incoming.connected(protocolVersion, this.#epoch, sessionPresent, sessionExpirySeconds > 0);
   }
 
   /** @param flushing QoS 0 publishes of a write that will not complete */

@@ -273,7 +273,7 @@ describe.each([4, 5] as const)('protocol version %i', (protocolVersion) => {
 });
 
 test('MQTT 5 announces receiveMaximum, and a broker that exceeds it is told so', async () => {
-  const { loop, connect, disconnected, clock } = scriptedLoop({ receiveMaximum: 2 });
+  const { loop, connect, disconnected, clock } = scriptedLoop({ clean: false, receiveMaximum: 2 });
   const connection = await connect();
   handledByHand(loop);
   expect(connection.connectPacket?.properties?.receiveMaximum).toBe(2);

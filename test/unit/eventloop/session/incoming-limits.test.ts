@@ -4,9 +4,9 @@ import { expect, test } from 'vitest';
 import { scriptedLoop } from '../../../fixtures/scripted-loop.js';
 
 test.each([1, 2] as const)(
-  '[MQTT-3.3.4-9] MQTT 5: a server over our Receive Maximum with QoS %i gets DISCONNECT 0x93',
+  '[MQTT-3.3.4-9] MQTT 5: a server over our Receive Maximum with QoS %i gets DISCONNECT 0x93 if it keeps the session',
   async (qos) => {
-    const { loop, connect, disconnected } = scriptedLoop({ receiveMaximum: 3 });
+    const { loop, connect, disconnected } = scriptedLoop({ clean: false, receiveMaximum: 3 });
     loop.onMessage(() => new Promise(() => {}));
     const connection = await connect();
     for (let id = 1; id <= 4; id++) connection.publish({ topic: 'in', qos, messageId: id });
@@ -17,8 +17,28 @@ test.each([1, 2] as const)(
   },
 );
 
+test.each([1, 2] as const)(
+  'MQTT 5: a server over our Receive Maximum with QoS %i is held back where its session, and what it has for us, would be lost',
+  async (qos) => {
+    const { loop, clock, connect, disconnected } = scriptedLoop({ receiveMaximum: 3 });
+    const waiting: (() => void)[] = [];
+    loop.onMessage(() => new Promise<void>((resolve) => waiting.push(resolve)));
+    const connection = await connect();
+    for (let id = 1; id <= 50; id++) connection.publish({ topic: 'in', qos, messageId: id });
+    await clock.settle();
+    expect(waiting).toHaveLength(3);
+    expect(loop.stats()).toMatchObject({ protocolErrors: 1, unsettled: 3, readingPaused: true });
+    for (let id = 1; id <= 50; id++) {
+      waiting.shift()!();
+      expect(await connection.next(qos === 1 ? 'puback' : 'pubrec')).toMatchObject({ messageId: id });
+    }
+    expect(disconnected).toEqual([]);
+    expect(loop.stats()).toMatchObject({ protocolErrors: 1, unsettled: 0, readingPaused: false });
+  },
+);
+
 test('MQTT 5: exactly our Receive Maximum is fine, and what is acknowledged makes room; QoS 2 does so at PUBCOMP', async () => {
-  const { loop, clock, connect } = scriptedLoop({ receiveMaximum: 2 });
+  const { loop, clock, connect } = scriptedLoop({ clean: false, receiveMaximum: 2 });
   loop.onMessage(() => undefined);
   const connection = await connect();
   for (let id = 1; id <= 10; id++) {
