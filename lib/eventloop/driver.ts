@@ -201,7 +201,7 @@ export class Driver implements ConnectionUser {
   #arm(nowMs: number): void {
     // A write under way wakes the pump when it completes; till then there is only itself and the link to watch.
     const dueMs = this.#connection?.isWriting
-      ? Math.min(this.#writeBlockedAtMs, this.#session.keepAlive.dueMs)
+      ? Math.min(this.#writeBlockedAtMs(), this.#session.keepAlive.dueMs)
       : this.#session.dueMs;
     if (dueMs >= this.#timerDueMs || dueMs === Infinity) return;
     this.#timer?.cancel();
@@ -210,7 +210,7 @@ export class Driver implements ConnectionUser {
   }
 
   /** When the write under way counts as blocked, if that makes a difference. */
-  get #writeBlockedAtMs(): number {
+  #writeBlockedAtMs(): number {
     return this.isReadingPaused && !this.#session.isWriteBlocked ? this.#writeBegunMs + WRITE_BLOCKED_MS : Infinity;
   }
 
@@ -219,7 +219,7 @@ export class Driver implements ConnectionUser {
     this.#timerDueMs = Infinity;
     const { keepAlive } = this.#session;
     const nowMs = this.#clock.now();
-    if (this.#connection?.isWriting && nowMs >= this.#writeBlockedAtMs) this.#session.isWriteBlocked = true;
+    if (this.#connection?.isWriting && nowMs >= this.#writeBlockedAtMs()) this.#session.isWriteBlocked = true;
     // While we do not read, silence says nothing about the link.
     if (this.isReadingPaused) keepAlive.received(nowMs);
     if (keepAlive.service(nowMs)) {

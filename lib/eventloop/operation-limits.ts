@@ -15,7 +15,7 @@ export class OperationLimits {
   }
 
   /** @param line - takes the operation back when it is given up */
-  limit<O extends LimitedOperation & { limit(limit: Limit): void }>(
+  limit<O extends LimitedOperation & { limit: Limit | undefined }>(
     operation: O,
     options: OperationOptions,
     line: Line<O>,
@@ -23,7 +23,8 @@ export class OperationLimits {
     if (options.signal === undefined && options.timeoutMs === undefined) return;
     // One signal for many operations is no leak: each takes its listener back when it settles.
     if (options.signal !== undefined) setMaxListeners(0, options.signal);
-    operation.limit(new OperationLimit(operation, options, this.#alarms, line));
+    operation.limit = new OperationLimit(operation, options, this.#alarms, line);
+    operation.limit.begin();
   }
 }
 

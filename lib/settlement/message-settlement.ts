@@ -83,7 +83,7 @@ export class MessageSettlement implements ListNode<MessageSettlement> {
     if (decision !== undefined) {
       this.#count(decision);
       // With the last handler the event loop learns the usual outcome from the promise.
-      if (this.#undecided === 0 && !(isLast && this.#isUsual)) this.#apply();
+      if (this.#undecided === 0 && !(isLast && this.#isUsual())) this.#apply();
     }
     if (isLast) this.#settle();
   }
@@ -101,7 +101,7 @@ export class MessageSettlement implements ListNode<MessageSettlement> {
     return isLeft;
   }
 
-  get #isUsual(): boolean {
+  #isUsual(): boolean {
     return !this.#isLeft && this.#reasonCode === (this.#failure === undefined ? 0 : refused);
   }
 

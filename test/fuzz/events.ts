@@ -22,11 +22,9 @@ export function recorder(record: (event: Event) => void, next?: PacketSink): Pac
       record({ type: PacketType.Connack, sessionPresent, reasonCodes: [reasonCode], properties: { ...properties } });
       next?.connack(sessionPresent, reasonCode, properties);
     },
-    publish(packet) {
-      const { topic, payload, qos, retain, dup, id, properties } = packet;
-      const flags = (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0);
+    publish(flags, id, topic, payload, properties) {
       record({ type: PacketType.Publish, flags, id, topic, payload, properties: { ...properties } });
-      next?.publish(packet);
+      next?.publish(flags, id, topic, payload, properties);
     },
     acknowledgement(type, id, reasonCode, properties) {
       record({ type, id, reasonCodes: [reasonCode], properties: { ...properties } });

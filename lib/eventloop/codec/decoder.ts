@@ -1,4 +1,4 @@
-import type { IncomingProperties, QoS } from '../messages.js';
+import type { IncomingProperties } from '../messages.js';
 import { MqttProtocolError } from '../connection-errors.js';
 import type { Framer } from './framer.js';
 import { packetTypeName, PacketType, type AcknowledgementType, type ProtocolVersion } from './packet-types.js';
@@ -6,23 +6,19 @@ import { FieldReader, type ReceivedProperties } from './property-reader.js';
 import { isReasonCodeOf, reasonOfReturnCode } from './reason-codes.js';
 import { TopicCache } from './topic-cache.js';
 
-/** A decoded PUBLISH. @internal */
-export interface PublishPacket {
-  readonly topic: string;
-  readonly payload: Buffer;
-  readonly qos: QoS;
-  readonly retain: boolean;
-  readonly dup: boolean;
-  /** 0 for QoS 0. */
-  readonly id: number;
-  readonly properties: IncomingProperties | undefined;
-}
+const QOS_FLAGS = 0b0110;
 
 /** Where decoded packets go. @internal */
 export interface PacketSink {
   /** Reason codes are those of MQTT 5 on both versions. */
   connack(sessionPresent: boolean, reasonCode: number, properties: ReceivedProperties | undefined): void;
-  publish(packet: PublishPacket): void;
+  /**
+   * Not as one object: most messages need none but the one they are delivered as.
+   *
+   * @param flags - of the first byte: DUP, QoS, RETAIN
+   * @param id - 0 for QoS 0
+   */
+  publish(flags: number, id: number, topic: string, payload: Buffer, properties?: IncomingProperties): void;
   acknowledgement(
     type: AcknowledgementType,
     id: number,
@@ -67,7 +63,7 @@ export class Decoder {
     const type = first >> 4;
     switch (type) {
       case PacketType.Publish:
-        return sink.publish(this.#publish(first, framer));
+        return this.#publish(first & 0xf, framer, sink);
       case PacketType.Puback:
       case PacketType.Pubrec:
       case PacketType.Pubrel:
@@ -92,15 +88,15 @@ export class Decoder {
     }
   }
 
-  #publish(first: number, framer: Framer): PublishPacket {
+  #publish(flags: number, framer: Framer, sink: PacketSink): void {
     const { buffer, bodyStart, end } = framer;
-    const qos = ((first >> 1) & 3) as QoS;
+    const hasId = (flags & QOS_FLAGS) > 0;
     const topicStart = bodyStart + 2;
     const topicEnd = topicStart + ((buffer[bodyStart]! << 8) | buffer[bodyStart + 1]!);
-    let at = topicEnd + (qos > 0 ? 2 : 0);
+    let at = topicEnd + (hasId ? 2 : 0);
     if (at + (this.#version === 5 ? 1 : 0) > end)
       throw new MqttProtocolError('PUBLISH with a topic that runs past its end', 0x81);
-    const id = qos > 0 ? packetId(buffer, topicEnd) : 0;
+    const id = hasId ? packetId(buffer, topicEnd) : 0;
     let properties: IncomingProperties | undefined;
     let topic: string | undefined;
     if (this.#version === 5) {
@@ -117,15 +113,7 @@ export class Decoder {
       if (topicEnd === topicStart) throw new MqttProtocolError('PUBLISH without a topic [MQTT-4.7.3-1]', 0x82);
       topic = this.#topics.decode(framer.view, topicStart, topicEnd);
     }
-    return {
-      topic,
-      payload: framer.rest(at),
-      qos,
-      retain: (first & 1) === 1,
-      dup: (first & 8) !== 0,
-      id,
-      properties,
-    };
+    sink.publish(flags, id, topic, framer.rest(at), properties);
   }
 
   #resolveAlias(alias: number | undefined, bytes: DataView, topicStart: number, topicEnd: number): string | undefined {

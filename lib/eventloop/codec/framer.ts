@@ -2,6 +2,10 @@ import { Buffer } from 'node:buffer';
 import { MqttProtocolError } from '../connection-errors.js';
 import { packetTypeName, PacketType, type ProtocolVersion } from './packet-types.js';
 
+/** What `Buffer.from` makes of memory, without its checks: a view is made for every message. */
+const BufferView = (Buffer as unknown as { readonly [Symbol.species]: BufferViewConstructor })[Symbol.species];
+type BufferViewConstructor = new (memory: ArrayBufferLike, start: number, length: number) => Buffer;
+
 const EMPTY = Buffer.alloc(0);
 const NO_VIEW = new DataView(EMPTY.buffer, 0, 0);
 const LONGEST_HEADER = 5;
@@ -125,8 +129,7 @@ export class Framer {
       this.#copyStart = start;
       this.#copyEnd = copied;
     }
-    // Half the price of `subarray`, which asks for the memory behind the copy each time.
-    return Buffer.from(this.#copy, start - this.#copyStart, end - start);
+    return new BufferView(this.#copy, start - this.#copyStart, end - start);
   }
 
   /**

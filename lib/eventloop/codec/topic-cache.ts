@@ -3,24 +3,25 @@ import { MqttProtocolError } from '../connection-errors.js';
 
 const WORD_BYTES = 4;
 const LONGEST_KEPT_BYTES = 256;
+const LONGEST_KEPT_WORDS = LONGEST_KEPT_BYTES / WORD_BYTES;
 const FIRST_TOPICS = 128;
 const MOST_TOPICS = 8_192;
 const SLOTS_A_TOPIC = 2;
 /** Topics that a hostile server makes collide must not be sought among all others. */
 const MOST_PROBES = 8;
-const BYTES_A_TOPIC = 32;
+const WORDS_A_TOPIC = 8;
 
 interface KnownTopic {
   readonly topic: string;
   readonly hash: number;
-  /** Where its bytes are. */
+  /** Where its words are. */
   readonly start: number;
-  readonly length: number;
+  readonly bytes: number;
 }
 
 /**
  * Turns topic bytes into strings. Devices repeat their topics, so a hash table saves decoding, validation and a new string for
- * most messages. It grows with the topics in use, up to a bound; then it starts anew. All bytes are in one place, and are read
+ * most messages. It grows with the topics in use, up to a bound; then it starts anew. All bytes are in one place, and are compared
  * four at once: with thousands of topics, what is looked at has to come from memory.
  *
  * @internal
@@ -28,42 +29,60 @@ interface KnownTopic {
 export class TopicCache {
   #slots = emptySlots(FIRST_TOPICS);
   #count = 0;
-  #bytes = new DataView(new ArrayBuffer(FIRST_TOPICS * BYTES_A_TOPIC));
+  #words = new Int32Array(FIRST_TOPICS * WORDS_A_TOPIC);
   #used = 0;
+  /** The topic that is looked for, in words. The last one may overlap the one before it. */
+  readonly #sought = new Int32Array(LONGEST_KEPT_WORDS);
 
   /** @throws MqttProtocolError when the bytes are no topic name [MQTT-1.5.4-1] [MQTT-1.5.4-2] [MQTT-3.3.2-2] */
-  decode(bytes: DataView, start: number, end: number): string {
-    const length = end - start;
-    if (length < WORD_BYTES || length > LONGEST_KEPT_BYTES) return decodeTopic(bufferOf(bytes, start, length));
-    const hash = hashOf(bytes, start, end);
+  decode(view: DataView, start: number, end: number): string {
+    const bytes = end - start;
+    if (bytes < WORD_BYTES || bytes > LONGEST_KEPT_BYTES) return decodeTopic(view, start, bytes);
+    const hash = this.#seek(view, start, end - WORD_BYTES);
     const mask = this.#slots.length - 1;
     let slot = hash & mask;
     for (let probe = 0; probe < MOST_PROBES; probe++) {
       const known = this.#slots[slot];
       if (known === undefined) break;
-      if (known.hash === hash && known.length === length && this.#isSame(known, bytes, start)) return known.topic;
+      if (known.hash === hash && known.bytes === bytes && this.#isSought(known)) return known.topic;
       slot = (slot + 1) & mask;
     }
-    const buffer = bufferOf(bytes, start, length);
-    const topic = decodeTopic(buffer);
-    this.#keep(topic, hash, buffer);
+    const topic = decodeTopic(view, start, bytes);
+    this.#keep(topic, hash, bytes);
     return topic;
   }
 
-  #isSame({ start, length }: KnownTopic, bytes: DataView, at: number): boolean {
-    const known = this.#bytes;
-    // The last word may overlap the one before it; so it does in the hash.
-    const last = length - WORD_BYTES;
-    for (let i = 0; i < last; i += WORD_BYTES) if (known.getInt32(start + i) !== bytes.getInt32(at + i)) return false;
-    return known.getInt32(start + last) === bytes.getInt32(at + last);
+  /** @returns the hash of what is sought from now on */
+  #seek(view: DataView, start: number, last: number): number {
+    const sought = this.#sought;
+    let hash = last - start;
+    let words = 0;
+    for (let at = start; at < last; at += WORD_BYTES) {
+      const word = view.getInt32(at, true);
+      sought[words++] = word;
+      hash = mixed(hash, word);
+    }
+    const word = view.getInt32(last, true);
+    sought[words] = word;
+    return mixed(hash, word);
   }
 
-  #keep(topic: string, hash: number, buffer: Buffer): void {
-    this.#reserve(buffer.length);
+  #isSought({ start, bytes }: KnownTopic): boolean {
+    const words = this.#words;
+    const sought = this.#sought;
+    const count = wordsOf(bytes);
+    for (let i = 0; i < count; i++) if (words[start + i] !== sought[i]) return false;
+    return true;
+  }
+
+  /** Keeps what is sought. */
+  #keep(topic: string, hash: number, bytes: number): void {
+    const words = wordsOf(bytes);
+    this.#reserve(words);
     const start = this.#used;
-    buffer.copy(bufferOf(this.#bytes, start, buffer.length));
-    this.#used += buffer.length;
-    this.#put({ topic, hash, start, length: buffer.length });
+    this.#words.set(this.#sought.subarray(0, words), start);
+    this.#used += words;
+    this.#put({ topic, hash, start, bytes });
   }
 
   /** Where all places that it may have are taken, the first of them. */
@@ -77,7 +96,7 @@ export class TopicCache {
   }
 
   /** Room for one more topic. */
-  #reserve(bytes: number): void {
+  #reserve(words: number): void {
     const capacity = this.#slots.length / SLOTS_A_TOPIC;
     if (this.#count === MOST_TOPICS) {
       this.#slots.fill(undefined);
@@ -89,10 +108,10 @@ export class TopicCache {
       this.#count = 0;
       for (const each of known) if (each !== undefined) this.#put(each);
     }
-    if (this.#used + bytes <= this.#bytes.byteLength) return;
-    const larger = Buffer.alloc(Math.max(this.#bytes.byteLength * 2, LONGEST_KEPT_BYTES));
-    bufferOf(this.#bytes, 0, this.#used).copy(larger);
-    this.#bytes = new DataView(larger.buffer, larger.byteOffset, larger.length);
+    if (this.#used + words <= this.#words.length) return;
+    const larger = new Int32Array(Math.max(this.#words.length * 2, LONGEST_KEPT_WORDS));
+    larger.set(this.#words);
+    this.#words = larger;
   }
 }
 
@@ -100,11 +119,8 @@ function emptySlots(topics: number): (KnownTopic | undefined)[] {
   return new Array<KnownTopic | undefined>(topics * SLOTS_A_TOPIC).fill(undefined);
 }
 
-function hashOf(bytes: DataView, start: number, end: number): number {
-  const last = end - WORD_BYTES;
-  let hash = end - start;
-  for (let at = start; at < last; at += WORD_BYTES) hash = mixed(hash, bytes.getInt32(at));
-  return mixed(hash, bytes.getInt32(last));
+function wordsOf(bytes: number): number {
+  return (bytes + WORD_BYTES - 1) >> 2;
 }
 
 function mixed(hash: number, word: number): number {
@@ -112,11 +128,8 @@ function mixed(hash: number, word: number): number {
   return product ^ (product >>> 15);
 }
 
-function bufferOf(bytes: DataView, start: number, length: number): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + start, length);
-}
-
-function decodeTopic(bytes: Buffer): string {
+function decodeTopic(view: DataView, start: number, length: number): string {
+  const bytes = Buffer.from(view.buffer, view.byteOffset + start, length);
   for (const byte of bytes) {
     if (byte === 0x23 || byte === 0x2b)
       throw new MqttProtocolError('PUBLISH topic with a wildcard [MQTT-3.3.2-2]', 0x90);

@@ -1,5 +1,4 @@
 import { LinkedList } from '../admission/linked-list.js';
-import type { PublishPacket } from '../codec/decoder.js';
 import { PacketType, type ProtocolVersion } from '../codec/packet-types.js';
 import { isReasonCodeOf } from '../codec/reason-codes.js';
 import { MqttConnectionError, MqttProtocolError } from '../connection-errors.js';
@@ -116,7 +115,7 @@ export class IncomingMessages implements MessageOwner {
     const isFull =
       (this.#limits.incomingOverflow === 'backpressure' && this.#deliveries.isQos0Full(this.#limits)) ||
       // MQTT 3.1.1 has no Receive Maximum: the socket has to carry the message.
-      (!this.#isBoundByServer && this.#ledger.size >= this.#limits.receiveMaximum) ||
+      (!this.#isBoundByServer() && this.#ledger.size >= this.#limits.receiveMaximum) ||
       this.#ledgerBytes > this.#limits.incomingCapacityBytes;
     return isFull && !this.#hooks.waitsForAnswer();
   }
@@ -125,16 +124,15 @@ export class IncomingMessages implements MessageOwner {
    * @throws MqttProtocolError when the server exceeds our Receive Maximum for the first time [MQTT-3.3.4-9] and keeps the session
    * @throws MqttConnectionError when a server without Receive Maximum floods us while we cannot stop reading
    */
-  receive(packet: PublishPacket): void {
+  receive(message: ReceivedMessage): void {
     this.#counters.messagesReceived++;
-    const message = new ReceivedMessage(packet, this, this.#epoch);
-    if (packet.qos > 0) return this.#receiveAcknowledged(message);
+    if (message.qos > 0) return this.#receiveAcknowledged(message);
     if (this.#closed) this.drop(message, 'closing');
-    else if (this.#deliveries.isQos0Full(this.#limits) && this.#sheds) this.drop(message, 'incoming-overflow');
+    else if (this.#deliveries.isQos0Full(this.#limits) && this.#sheds()) this.drop(message, 'incoming-overflow');
     else this.#deliveries.deliver(message);
   }
 
-  get #sheds(): boolean {
+  #sheds(): boolean {
     return this.#limits.incomingOverflow === 'drop-newest' || this.#hooks.waitsForAnswer();
   }
 
@@ -194,7 +192,7 @@ export class IncomingMessages implements MessageOwner {
       if (known !== undefined) return this.#repeated(known);
     }
     if (this.#closed) return;
-    if (this.#isBoundByServer && this.#quotaUsed >= this.#limits.receiveMaximum) {
+    if (this.#isBoundByServer() && this.#quotaUsed >= this.#limits.receiveMaximum) {
       this.#serverOverruns = true;
       const violation = `more than ${this.#limits.receiveMaximum} unacknowledged messages [MQTT-3.3.4-9]`;
       // Where the session ends with the connection, all that the broker has for us would be lost.
@@ -204,7 +202,7 @@ export class IncomingMessages implements MessageOwner {
     const isOver = this.#ledger.size >= this.#limits.receiveMaximum;
     // A server within our Receive Maximum must not be punished for it: it would send the same again, for ever.
     if (
-      !this.#isBoundByServer &&
+      !this.#isBoundByServer() &&
       isOver &&
       this.#ledgerBytes + this.#ledger.size * MESSAGE_BYTES > this.#limits.incomingCapacityBytes
     ) {
@@ -272,7 +270,7 @@ export class IncomingMessages implements MessageOwner {
   }
 
   /** It knows our Receive Maximum and keeps to it. */
-  get #isBoundByServer(): boolean {
+  #isBoundByServer(): boolean {
     return this.#version === 5 && !this.#serverOverruns;
   }
 

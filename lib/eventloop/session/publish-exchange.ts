@@ -3,7 +3,7 @@ import { publishPacketBytes, type PublishToWrite } from '../codec/writer.js';
 import type { DeliveryState, MqttError } from '../errors.js';
 import type { Delivery, PublishResult, QoS } from '../messages.js';
 import type { Counters } from './counters.js';
-import { Operation } from './operation.js';
+import { fail, fulfil, promiseOf, type Limit, type Outcome } from './operation.js';
 
 const DONE: Readonly<Record<QoS, PublishResult>> = {
   0: Object.freeze({ qos: 0, reasonCode: 0 }),
@@ -16,9 +16,15 @@ export type OnAdmitted = (delivery: Delivery) => void;
 
 /** One publish from the call to its last acknowledgement. @internal */
 export class PublishExchange
-  extends Operation<PublishResult>
-  implements QueuedRequest<PublishExchange>, PublishToWrite, Delivery
+  implements Outcome<PublishResult>, QueuedRequest<PublishExchange>, PublishToWrite, Delivery
 {
+  settled = false;
+  result: PublishResult | undefined;
+  error: MqttError | undefined;
+  promise: Promise<PublishResult> | undefined;
+  resolve: ((result: PublishResult) => void) | undefined;
+  reject: ((error: MqttError) => void) | undefined;
+  limit: Limit | undefined;
   previous: PublishExchange | undefined;
   next: PublishExchange | undefined;
   admission: Admission = Admission.Outside;
@@ -42,7 +48,6 @@ export class PublishExchange
     readonly encodedProperties: Buffer | undefined,
     counters: Counters,
   ) {
-    super();
     this.#counters = counters;
     this.bytes = publishPacketBytes(this, 5);
   }
@@ -55,18 +60,20 @@ export class PublishExchange
     return this.epoch === 0 ? 'not-sent' : 'unknown';
   }
 
+  get completed(): Promise<PublishResult> {
+    return promiseOf(this);
+  }
+
   admitted(): void {
     this.onAdmitted?.(this);
   }
 
-  override succeed(result: PublishResult): void {
-    if (!this.settled) this.#counters.publishesCompleted++;
-    super.succeed(result);
+  succeed(result: PublishResult): void {
+    if (fulfil(this, result)) this.#counters.publishesCompleted++;
   }
 
-  override fail(error: MqttError): void {
-    if (!this.settled) this.#counters.publishesFailed++;
-    super.fail(error);
+  fail(error: MqttError): void {
+    if (fail(this, error)) this.#counters.publishesFailed++;
   }
 
   succeedPlainly(): void {

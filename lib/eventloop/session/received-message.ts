@@ -1,5 +1,4 @@
 import { Buffer } from 'node:buffer';
-import type { PublishPacket } from '../codec/decoder.js';
 import type { IncomingMessage, IncomingProperties, QoS } from '../messages.js';
 import type { ListNode } from '../admission/linked-list.js';
 
@@ -31,14 +30,26 @@ export class ReceivedMessage implements IncomingMessage, ListNode<ReceivedMessag
   readonly #owner: MessageOwner;
   readonly #id: number;
 
-  constructor(packet: PublishPacket, owner: MessageOwner, epoch: number) {
-    this.topic = packet.topic;
-    this.payload = packet.payload;
-    this.qos = packet.qos;
-    this.retain = packet.retain;
-    this.dup = packet.dup;
-    this.properties = packet.properties;
-    this.#id = packet.id;
+  /**
+   * @param flags - of the first byte of its PUBLISH
+   * @param id - 0 for QoS 0
+   */
+  constructor(
+    flags: number,
+    id: number,
+    topic: string,
+    payload: Buffer,
+    properties: IncomingProperties | undefined,
+    owner: MessageOwner,
+    epoch: number,
+  ) {
+    this.topic = topic;
+    this.payload = payload;
+    this.qos = ((flags >> 1) & 3) as QoS;
+    this.retain = (flags & 1) === 1;
+    this.dup = (flags & 8) !== 0;
+    this.properties = properties;
+    this.#id = id;
     this.#owner = owner;
     this.epoch = epoch;
   }
@@ -57,12 +68,8 @@ export class ReceivedMessage implements IncomingMessage, ListNode<ReceivedMessag
 
   /** What has to be remembered once it is acknowledged, without the payload: that may be much for long. */
   remnant(): ReceivedMessage {
-    const { topic, qos, retain, dup } = this;
-    const remnant = new ReceivedMessage(
-      { topic, payload: NO_PAYLOAD, qos, retain, dup, id: this.#id, properties: undefined },
-      this.#owner,
-      this.epoch,
-    );
+    const flags = (this.qos << 1) | (this.retain ? 1 : 0) | (this.dup ? 8 : 0);
+    const remnant = new ReceivedMessage(flags, this.#id, this.topic, NO_PAYLOAD, undefined, this.#owner, this.epoch);
     remnant.reasonCode = this.reasonCode;
     return remnant;
   }

@@ -1,10 +1,11 @@
-import type { PacketSink, PublishPacket } from '../codec/decoder.js';
+import type { PacketSink } from '../codec/decoder.js';
 import { PacketType, type AcknowledgementType } from '../codec/packet-types.js';
 import type { ReceivedProperties } from '../codec/property-reader.js';
 import type { PacketWriter } from '../codec/writer.js';
 import { reasonText } from '../codec/reason-codes.js';
 import { MqttConnectionError, MqttProtocolError, MqttServerDisconnectError } from '../connection-errors.js';
 import type { MqttError } from '../errors.js';
+import type { IncomingProperties } from '../messages.js';
 import type { Negotiated } from '../negotiated.js';
 import type { RequestQueueLimits } from '../admission/request-queue.js';
 import { Throttle, type ThrottleRates } from '../admission/throttle.js';
@@ -16,6 +17,7 @@ import { KeepAlive } from './keep-alive.js';
 import { OutgoingPublishes } from './outgoing.js';
 import { PacketIds } from './packet-ids.js';
 import type { PublishExchange } from './publish-exchange.js';
+import { ReceivedMessage } from './received-message.js';
 import { Subscriptions, type OnRefused } from './subscriptions.js';
 
 const PING_BYTES = 2;
@@ -127,9 +129,7 @@ export class Session implements PacketSink {
       'MQTT_CONNECTION_LOST',
       'the connection ended while a QoS 0 message was being written',
       'unknown',
-      {
-        cause,
-      },
+      { cause },
     );
     for (const exchange of [...flushing, ...this.takeWritten()]) exchange.fail(error);
   }
@@ -171,7 +171,7 @@ export class Session implements PacketSink {
       writer.pingreq();
       this.keepAlive.pingWritten(nowMs);
     }
-    while (this.#writeThrottled(writer, nowMs));
+    this.#writeThrottled(writer, nowMs);
   }
 
   /** QoS 0 publishes since the last call: complete when the write is. */
@@ -181,19 +181,29 @@ export class Session implements PacketSink {
     return written;
   }
 
-  /** @returns whether there may be more to write */
-  #writeThrottled(writer: PacketWriter, nowMs: number): boolean {
+  #writeThrottled(writer: PacketWriter, nowMs: number): void {
     const { outgoing, subscriptions } = this;
-    const subscriptionBytes = subscriptions.nextBytes();
-    const release = subscriptionBytes === 0 && outgoing.hasReleaseToResend;
-    const exchange = subscriptionBytes === 0 && !release ? outgoing.next() : undefined;
-    const bytes = subscriptionBytes || (release ? PUBREL_BYTES : (exchange?.bytes ?? 0));
-    if (bytes === 0) {
-      this.#throttle.idle();
-      this.#endThrottling(nowMs);
-      return false;
+    for (let bytes = subscriptions.nextBytes(); bytes > 0; bytes = subscriptions.nextBytes()) {
+      if (!this.#mayLeave(bytes, writer, nowMs)) return;
+      subscriptions.send(writer);
     }
-    if (exchange !== undefined && outgoing.failIfUnsupported(exchange)) return true;
+    while (outgoing.hasReleaseToResend) {
+      if (!this.#mayLeave(PUBREL_BYTES, writer, nowMs)) return;
+      outgoing.resendRelease();
+      this.#acknowledgements.write(writer);
+    }
+    for (let exchange = outgoing.next(); exchange !== undefined; exchange = outgoing.next()) {
+      if (outgoing.failIfUnsupported(exchange)) continue;
+      if (!this.#mayLeave(exchange.bytes, writer, nowMs)) return;
+      outgoing.send(exchange, writer);
+      if (exchange.qos === 0) this.#written.push(exchange);
+    }
+    this.#throttle.idle();
+    this.#endThrottling(nowMs);
+  }
+
+  /** Takes so many bytes from the throttle, if it and the writer have room for them. */
+  #mayLeave(bytes: number, writer: PacketWriter, nowMs: number): boolean {
     const waitMs = this.#throttle.waitMs(nowMs);
     if (waitMs > 0) {
       this.#nextSendMs = nowMs + waitMs;
@@ -202,14 +212,6 @@ export class Session implements PacketSink {
     }
     if (!writer.hasRoom(bytes)) return false;
     this.#throttle.take(nowMs, bytes);
-    if (subscriptionBytes > 0) subscriptions.send(writer);
-    else if (exchange !== undefined) {
-      outgoing.send(exchange, writer);
-      if (exchange.qos === 0) this.#written.push(exchange);
-    } else {
-      outgoing.resendRelease();
-      this.#acknowledgements.write(writer);
-    }
     return true;
   }
 
@@ -229,8 +231,8 @@ export class Session implements PacketSink {
     this.#throttledSinceMs = undefined;
   }
 
-  publish(packet: PublishPacket): void {
-    this.incoming.receive(packet);
+  publish(flags: number, id: number, topic: string, payload: Buffer, properties?: IncomingProperties): void {
+    this.incoming.receive(new ReceivedMessage(flags, id, topic, payload, properties, this.incoming, this.#epoch));
   }
 
   acknowledgement(

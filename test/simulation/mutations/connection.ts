@@ -77,7 +77,7 @@ export const connectionMutations: readonly Mutation[] = [
   mutation(
     'QoS 0 messages pile up',
     File.INCOMING,
-    'else if (this.#deliveries.isQos0Full(this.#limits) && this.#sheds)',
+    'else if (this.#deliveries.isQos0Full(this.#limits) && this.#sheds())',
     'else if (false)',
   ),
   mutation('a stopped reader never reads again', File.DRIVER, '      connection.read();\n', ''),

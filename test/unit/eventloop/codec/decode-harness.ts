@@ -1,9 +1,10 @@
 import { generate, type Packet } from 'mqtt-packet';
 import { MqttProtocolError } from '../../../../lib/eventloop/connection-errors.js';
-import { Decoder, type PacketSink, type PublishPacket } from '../../../../lib/eventloop/codec/decoder.js';
+import { Decoder, type PacketSink } from '../../../../lib/eventloop/codec/decoder.js';
 import { Framer } from '../../../../lib/eventloop/codec/framer.js';
 import { packetTypeName, type ProtocolVersion } from '../../../../lib/eventloop/codec/packet-types.js';
 import type { ReceivedProperties } from '../../../../lib/eventloop/codec/property-reader.js';
+import type { IncomingProperties, QoS } from '../../../../lib/eventloop/messages.js';
 
 /** What came out of the bytes. */
 export type Decoded =
@@ -13,7 +14,16 @@ export type Decoded =
       readonly reasonCode: number;
       readonly properties?: ReceivedProperties;
     }
-  | ({ readonly packet: 'PUBLISH' } & PublishPacket)
+  | {
+      readonly packet: 'PUBLISH';
+      readonly topic: string;
+      readonly payload: Buffer;
+      readonly qos: QoS;
+      readonly retain: boolean;
+      readonly dup: boolean;
+      readonly id: number;
+      readonly properties: IncomingProperties | undefined;
+    }
   | {
       readonly packet: string;
       readonly id?: number;
@@ -72,7 +82,17 @@ export class DecodeHarness {
       this.decoded.push({ packet: 'CONNACK', sessionPresent, reasonCode, ...given(properties) });
       this.#framer.connected();
     },
-    publish: (packet) => void this.decoded.push({ packet: 'PUBLISH', ...packet }),
+    publish: (flags, id, topic, payload, properties) =>
+      void this.decoded.push({
+        packet: 'PUBLISH',
+        topic,
+        payload,
+        qos: ((flags >> 1) & 3) as QoS,
+        retain: (flags & 1) === 1,
+        dup: (flags & 8) !== 0,
+        id,
+        properties,
+      }),
     acknowledgement: (type, id, reasonCode, properties) =>
       void this.decoded.push({ packet: packetTypeName(type), id, reasonCode, ...given(properties) }),
     subscriptionAcknowledgement: (type, id, reasonCodes, properties) =>

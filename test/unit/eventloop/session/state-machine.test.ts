@@ -250,13 +250,5 @@ test('U13: with a window of 2 the third QoS 2 publish waits for a slot, never fo
 });
 
 function receive(it: SessionHarness, qos: 0 | 1 | 2, id: number): void {
-  it.session.publish({
-    topic: 'a',
-    payload: Buffer.from('x'),
-    qos,
-    retain: false,
-    dup: false,
-    id,
-    properties: undefined,
-  });
+  it.session.publish(qos << 1, id, 'a', Buffer.from('x'));
 }
