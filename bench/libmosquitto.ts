@@ -1,25 +1,21 @@
 import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { compile, MissingError } from './native.js';
 import type { Sample, Task } from './tasks.js';
 import { floodFilter } from './wire.js';
 
 const run = promisify(execFile);
-const source = fileURLToPath(new URL('../libmosquitto.c', import.meta.url));
-const program = fileURLToPath(new URL('./libmosquitto', import.meta.url));
 
-let compiled: Promise<unknown> | undefined;
+let compiled: Promise<string> | undefined;
 
 /** @returns undefined, or why there will be no row of libmosquitto */
 export async function whyNoLibmosquitto(): Promise<string | undefined> {
-  compiled ??= run('cc', ['-O2', '-Wall', '-o', program, source, '-lmosquitto']);
+  compiled ??= compile('libmosquitto', 'mosquitto');
   try {
     await compiled;
     return undefined;
   } catch (error) {
-    const { code, stderr = '' } = error as { code?: unknown; stderr?: string };
-    if (code === 'ENOENT') return 'no C compiler (cc)';
-    if (stderr.includes('mosquitto.h')) return 'its headers are not installed (apt install libmosquitto-dev)';
+    if (error instanceof MissingError) return error.message;
     throw error;
   }
 }
@@ -31,6 +27,7 @@ export async function runLibmosquitto(task: Task, timeoutMs: number): Promise<Sa
   const messages = task.warmUp + task.messages;
   const filter = floodFilter({ messages, topics: 100, firstTopic: 0, payload: task.payload });
   const numbers = [task.protocolVersion, task.qos, task.payload, task.warmUp, task.messages].map(String);
+  const program = await (compiled ??= compile('libmosquitto', 'mosquitto'));
   const { stdout } = await run(program, [task.kind, hostname, port, ...numbers, filter], { timeout: timeoutMs });
   return JSON.parse(stdout) as Sample;
 }

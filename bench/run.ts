@@ -1,9 +1,10 @@
-import { fork } from 'node:child_process';
+import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { startMosquitto, type Broker } from './broker.js';
 import { runLibmosquitto, whyNoLibmosquitto } from './libmosquitto.js';
+import { compile } from './native.js';
 import type { Entrant, Scenario } from './scenarios.js';
 import type { Sample, Task } from './tasks.js';
 import type { Version } from './wire.js';
@@ -103,9 +104,10 @@ export class Servers {
 }
 
 async function startPeer(): Promise<Broker> {
-  const child = fork(fileURLToPath(new URL('peer.js', ownPrograms)), { env });
-  const [address] = (await once(child, 'message')) as [AddressInfo];
-  return { url: `mqtt://127.0.0.1:${address.port}`, stop: () => void child.kill() };
+  // It ends with its standard input, and so with this process, however that ends.
+  const child = spawn(await compile('peer'), { stdio: ['pipe', 'pipe', 'inherit'] });
+  const [port] = (await once(child.stdout, 'data')) as [Buffer];
+  return { url: `mqtt://127.0.0.1:${Number(port)}`, stop: () => void child.kill() };
 }
 
 async function freePort(): Promise<number> {

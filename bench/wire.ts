@@ -1,4 +1,7 @@
-/** What client and peer agree on: topics, payloads, and the filters and client identifiers that ask the peer for something. */
+/**
+ * What client and peer agree on: topics, payloads, and the filters and client identifiers that ask the peer for something. The peer
+ * (peer/flood.c) has its own spelling of topics and payloads.
+ */
 
 export type QoS = 0 | 1 | 2;
 export type Version = 4 | 5;
@@ -72,17 +75,6 @@ export function floodFilter({ messages, topics, firstTopic, payload }: Flood): s
   return `source/${messages}/${topics}/${firstTopic}/${payload}`;
 }
 
-export function parseFloodFilter(filter: string): Flood | undefined {
-  const [, messages, topics, firstTopic, payload] = /^source\/(\d+)\/(\d+)\/(\d+)\/(\d+|json)$/.exec(filter) ?? [];
-  if (payload === undefined) return undefined;
-  return {
-    messages: Number(messages),
-    topics: Number(topics),
-    firstTopic: Number(firstTopic),
-    payload: payload === 'json' ? payload : Number(payload),
-  };
-}
-
 /**
  * The peer cuts the first connection of such a client once it holds `unacknowledged` publishes, and resumes the session on
  * the next one: with this Receive Maximum, and every answer this late.
@@ -95,10 +87,4 @@ export interface Resumption {
 
 export function resumptionClientId({ unacknowledged, receiveMaximum, rttMs }: Resumption): string {
   return `resume-${unacknowledged}-${receiveMaximum}-${rttMs}-${process.pid}`;
-}
-
-export function parseResumption(clientId: string): Resumption | undefined {
-  const [, unacknowledged, receiveMaximum, rttMs] = /^resume-(\d+)-(\d+)-(\d+)-\d+$/.exec(clientId) ?? [];
-  if (rttMs === undefined) return undefined;
-  return { unacknowledged: Number(unacknowledged), receiveMaximum: Number(receiveMaximum), rttMs: Number(rttMs) };
 }
