@@ -4,6 +4,7 @@ import type { ClientModule } from './clients/client.js';
 import { measureDelay } from './delay.js';
 import { measureIdle } from './idle.js';
 import { measureLimitPublish, measureLimitReceive } from './limit.js';
+import { measureLimitRequests } from './limit-requests.js';
 import { measureMemory } from './memory.js';
 import type { NestModule } from './nest/nest.js';
 import { measureOpenRequests, measureOpenRetries } from './open.js';
@@ -30,7 +31,7 @@ async function measure(): Promise<Sample> {
     case 'settlement':
       return measureSettlement(await nest(), task);
     case 'requests':
-      return measureRequests(await nest(), task);
+      return task.client === 'limit' ? measureLimitRequests(task) : measureRequests(await nest(), task);
     case 'memory':
       return measureMemory(await client(), task);
     case 'delay':

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { Meter } from './meter.js';
 import type { Sample, TaskOf } from './tasks.js';
-import { encodePublish, floodFilter, ringOf, type Flood, type Version } from './wire.js';
+import { encodePublish, floodFilter, ringOf, type Flood, type QoS, type Version } from './wire.js';
 
 const BATCH_BYTES = 65_536;
 const TOPICS = 100;
@@ -25,7 +25,7 @@ export async function measureLimitPublish(task: TaskOf<'publish'>): Promise<Samp
     ),
   );
   const releases = acknowledgements(PUBREL, packets);
-  const socket = await open(task.url, protocolVersion);
+  const socket = await openSocket(task.url, protocolVersion);
   const total = task.warmUp + task.messages;
   let sent = 0;
   const send = (): void => {
@@ -62,21 +62,8 @@ export async function measureLimitReceive(task: TaskOf<'receive'>): Promise<Samp
   const meter = new Meter(task);
   const flood: Flood = { messages: task.warmUp + task.messages, topics: TOPICS, firstTopic: 0, payload };
   const packetBytes = encodePublish(0, payload, qos, 1, protocolVersion).length;
-  const socket = await open(task.url, protocolVersion);
-  const filter = Buffer.from(floodFilter(flood));
-  const properties = protocolVersion === 5 ? [0] : [];
-  const subscribe = [
-    0x82,
-    5 + properties.length + filter.length,
-    0,
-    1,
-    ...properties,
-    0,
-    filter.length,
-    ...filter,
-    qos,
-  ];
-  const subackBytes = 5 + properties.length;
+  const socket = await openSocket(task.url, protocolVersion);
+  const subackBytes = protocolVersion === 5 ? 6 : 5;
   const ids = ringOf(flood);
   const first = answersOf(qos === 1 ? PUBACK : PUBREC, ids);
   const completions = answersOf(PUBCOMP, ids);
@@ -113,7 +100,7 @@ export async function measureLimitReceive(task: TaskOf<'receive'>): Promise<Samp
       meter.add(released);
     });
   }
-  socket.write(Buffer.from(subscribe));
+  socket.write(encodeSubscribe(floodFilter(flood), qos, protocolVersion));
   const sample = await meter.sample;
   socket.destroy();
   return sample;
@@ -139,12 +126,19 @@ function acknowledgements(type: number, ids: number): Buffer {
   return Buffer.concat(Array.from({ length: ids }, (_, index) => Buffer.from([type, 2, (index + 1) >> 8, index + 1])));
 }
 
-async function open(url: string, version: Version): Promise<Socket> {
+export function encodeSubscribe(topicFilter: string, qos: QoS, version: Version): Buffer {
+  const filter = Buffer.from(topicFilter);
+  const body = [0, 1, ...(version === 5 ? [0] : []), 0, filter.length, ...filter, qos];
+  return Buffer.from([0x82, body.length, ...body]);
+}
+
+/** A connection that CONNACK has come on. */
+export async function openSocket(url: string, version: Version): Promise<Socket> {
   const { hostname, port } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port), noDelay: true });
   await once(socket, 'connect');
   const properties = version === 5 ? [0] : [];
-  const clientId = Buffer.from('limit');
+  const clientId = Buffer.from(`limit-${process.pid}`);
   const head = [0, 4, ...Buffer.from('MQTT'), version, 2, 0, 60, ...properties, 0, clientId.length, ...clientId];
   socket.write(Buffer.from([0x10, head.length, ...head]));
   await once(socket, 'data');

@@ -308,6 +308,7 @@ function requests(concurrency: number, p50Share: number): Scenario {
         title: 'nestjs-rumqtt at QoS 1',
         work: { ...work, qos: 1 },
       },
+      entrant('limit', work, messages),
     ],
   };
 }
