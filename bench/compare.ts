@@ -63,7 +63,7 @@ for (let round = 1; round <= rounds; round++) {
     process.stderr.write(`\r\x1b[Kround ${round}: ${entry.scenario.name} ${entry.entrant.title}`);
     const task = servers.task(entry.scenario, entry.entrant, options);
     const measureMine = async () => entry.mine.push(await runTask(task));
-    const measureTheirs = async () => entry.theirs.push(await runTask(task, theirs));
+    const measureTheirs = async () => entry.theirs.push(await runTask(task, { programs: theirs }));
     // Each goes first in turn, lest the order count.
     for (const measure of round % 2 === 0 ? [measureMine, measureTheirs] : [measureTheirs, measureMine])
       await measure();

@@ -14,12 +14,27 @@ const MEASURES_HEAP: ReadonlySet<Task['kind']> = new Set(['memory', 'idle', 'ope
 const env = { ...process.env, NODE_ENV: 'production', DEBUG: '' };
 const ownPrograms = new URL('.', import.meta.url);
 
+/** In place of Node itself. */
+export interface Launcher {
+  readonly execPath: string;
+  readonly execArgv: readonly string[];
+  readonly cwd: string;
+}
+
 /** Runs one task in a fresh process and returns what it measured. */
-export async function runTask(task: Task, programs = ownPrograms): Promise<Sample> {
+export async function runTask(
+  task: Task,
+  { programs = ownPrograms, launcher }: { readonly programs?: URL; readonly launcher?: Launcher } = {},
+): Promise<Sample> {
   if (task.client === 'libmosquitto') return runLibmosquitto(task, TIMEOUT_MS);
   const child = fork(fileURLToPath(new URL('client-process.js', programs)), [JSON.stringify(task)], {
     env,
-    execArgv: MEASURES_HEAP.has(task.kind) ? ['--expose-gc', '--max-old-space-size=4096'] : [],
+    cwd: launcher?.cwd,
+    execPath: launcher?.execPath ?? process.execPath,
+    execArgv: [
+      ...(launcher?.execArgv ?? []),
+      ...(MEASURES_HEAP.has(task.kind) ? ['--expose-gc', '--max-old-space-size=4096'] : []),
+    ],
     timeout: TIMEOUT_MS,
   });
   const result = once(child, 'message');
