@@ -49,8 +49,8 @@ export const BUDGETS: Readonly<Record<'out' | 'in', readonly [qos0: Budget, qos1
     },
   ],
   in: [
-    { writes: 0, promises: 0, timers: 0, immediates: 11, ticks: 10, allocatedBytes: 540_000, bufferBytes: 320_000 },
-    { writes: 10, promises: 0, timers: 0, immediates: 11, ticks: 10, allocatedBytes: 590_000, bufferBytes: 320_000 },
-    { writes: 20, promises: 0, timers: 0, immediates: 21, ticks: 20, allocatedBytes: 1_000_000, bufferBytes: 320_000 },
+    { writes: 0, promises: 0, timers: 0, immediates: 11, ticks: 10, allocatedBytes: 430_000, bufferBytes: 320_000 },
+    { writes: 10, promises: 0, timers: 0, immediates: 11, ticks: 10, allocatedBytes: 470_000, bufferBytes: 320_000 },
+    { writes: 20, promises: 0, timers: 0, immediates: 21, ticks: 20, allocatedBytes: 770_000, bufferBytes: 320_000 },
   ],
 };
