@@ -3,7 +3,7 @@ import { PacketType, type ProtocolVersion } from '../codec/packet-types.js';
 import { isReasonCodeOf } from '../codec/reason-codes.js';
 import { MqttConnectionError, MqttProtocolError } from '../connection-errors.js';
 import { MqttArgumentError } from '../errors.js';
-import type { IncomingMessage } from '../messages.js';
+import type { IncomingMessage, IncomingProperties } from '../messages.js';
 import type { AcknowledgementLane } from './acknowledgement-lane.js';
 import type { Counters } from './counters.js';
 import { Deliveries } from './deliveries.js';
@@ -124,8 +124,9 @@ export class IncomingMessages implements MessageOwner {
    * @throws MqttProtocolError when the server exceeds our Receive Maximum for the first time [MQTT-3.3.4-9] and keeps the session
    * @throws MqttConnectionError when a server without Receive Maximum floods us while we cannot stop reading
    */
-  receive(message: ReceivedMessage): void {
+  receive(flags: number, id: number, topic: string, payload: Buffer, properties?: IncomingProperties): void {
     this.#counters.messagesReceived++;
+    const message = new ReceivedMessage(flags, id, topic, payload, properties, this, this.#epoch);
     if (message.qos > 0) return this.#receiveAcknowledged(message);
     if (this.#closed) this.drop(message, 'closing');
     else if (this.#deliveries.isQos0Full(this.#limits) && this.#sheds()) this.drop(message, 'incoming-overflow');

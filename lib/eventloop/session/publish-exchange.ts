@@ -3,7 +3,7 @@ import { publishPacketBytes, type PublishToWrite } from '../codec/writer.js';
 import type { DeliveryState, MqttError } from '../errors.js';
 import type { Delivery, PublishResult, QoS } from '../messages.js';
 import type { Counters } from './counters.js';
-import { fail, fulfil, promiseOf, type Limit, type Outcome } from './operation.js';
+import { fail, fulfil, promiseOf, type Limit, type Operation } from './operation.js';
 
 const DONE: Readonly<Record<QoS, PublishResult>> = {
   0: Object.freeze({ qos: 0, reasonCode: 0 }),
@@ -16,7 +16,7 @@ export type OnAdmitted = (delivery: Delivery) => void;
 
 /** One publish from the call to its last acknowledgement. @internal */
 export class PublishExchange
-  implements Outcome<PublishResult>, QueuedRequest<PublishExchange>, PublishToWrite, Delivery
+  implements Operation<PublishResult>, QueuedRequest<PublishExchange>, PublishToWrite, Delivery
 {
   settled = false;
   result: PublishResult | undefined;

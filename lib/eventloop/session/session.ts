@@ -17,7 +17,6 @@ import { KeepAlive } from './keep-alive.js';
 import { OutgoingPublishes } from './outgoing.js';
 import { PacketIds } from './packet-ids.js';
 import type { PublishExchange } from './publish-exchange.js';
-import { ReceivedMessage } from './received-message.js';
 import { Subscriptions, type OnRefused } from './subscriptions.js';
 
 const PING_BYTES = 2;
@@ -232,7 +231,7 @@ export class Session implements PacketSink {
   }
 
   publish(flags: number, id: number, topic: string, payload: Buffer, properties?: IncomingProperties): void {
-    this.incoming.receive(new ReceivedMessage(flags, id, topic, payload, properties, this.incoming, this.#epoch));
+    this.incoming.receive(flags, id, topic, payload, properties);
   }
 
   acknowledgement(
