@@ -45,10 +45,12 @@ if (values.help || row === undefined) {
 const options = optionsOf({ ...values, long: false });
 const messages = options.messages!;
 const scenario = scenarios(options).find(({ name }) => name === row);
-const entrant = scenario?.entrants.find(({ client }) => client === values.client);
+const entrant = scenario?.entrants.find(({ client }) => client === values.client && client !== 'libmosquitto');
 if (scenario === undefined || entrant === undefined)
   throw new Error('no such row or client; npm run bench -- --help lists them');
+assertValgrind();
 const servers = await Servers.start([{ ...scenario, entrants: [entrant] }]);
+if (!servers.has(scenario, entrant)) throw new Error(servers.leftOut.join('\n'));
 const shorter = await count(messages);
 const longer = await count(2 * messages);
 servers.stop();
@@ -90,6 +92,14 @@ async function count(measured: number): Promise<Map<string, number>> {
     return read(join(directory, counts), `/tmp/perf-${counts.slice('counts.'.length)}.map`);
   } finally {
     rmSync(directory, { recursive: true });
+  }
+}
+
+function assertValgrind(): void {
+  try {
+    execFileSync('valgrind', ['--version'], { stdio: 'ignore' });
+  } catch (cause) {
+    throw new Error('valgrind does not run (apt install valgrind)', { cause });
   }
 }
 

@@ -7,12 +7,12 @@ import { floodFilter } from './wire.js';
 const run = promisify(execFile);
 
 let compiled: Promise<string> | undefined;
+const program = (): Promise<string> => (compiled ??= compile('libmosquitto', 'mosquitto'));
 
 /** @returns undefined, or why there will be no row of libmosquitto */
 export async function whyNoLibmosquitto(): Promise<string | undefined> {
-  compiled ??= compile('libmosquitto', 'mosquitto');
   try {
-    await compiled;
+    await program();
     return undefined;
   } catch (error) {
     if (error instanceof MissingError) return error.message;
@@ -27,7 +27,8 @@ export async function runLibmosquitto(task: Task, timeoutMs: number): Promise<Sa
   const messages = task.warmUp + task.messages;
   const filter = floodFilter({ messages, topics: 100, firstTopic: 0, payload: task.payload });
   const numbers = [task.protocolVersion, task.qos, task.payload, task.warmUp, task.messages].map(String);
-  const program = await (compiled ??= compile('libmosquitto', 'mosquitto'));
-  const { stdout } = await run(program, [task.kind, hostname, port, ...numbers, filter], { timeout: timeoutMs });
+  const { stdout } = await run(await program(), [task.kind, hostname, port, ...numbers, filter], {
+    timeout: timeoutMs,
+  });
   return JSON.parse(stdout) as Sample;
 }

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { encodeSubscribe, openSocket } from './limit.js';
-import { Stopwatch } from './meter.js';
+import { latencySample, Stopwatch } from './meter.js';
 import type { Sample, TaskOf } from './tasks.js';
 import { encodePublish, topicOf, type Version } from './wire.js';
 
@@ -45,13 +45,7 @@ export async function measureLimitRequests(task: TaskOf<'requests'>): Promise<Sa
   watch.stop();
   socket.destroy();
   responder.disconnect();
-  latenciesMs.sort((a, b) => a - b);
-  return {
-    ...watch.sample(latenciesMs.length),
-    p50Micros: latenciesMs[latenciesMs.length >> 1]! * 1_000,
-    p99Micros: latenciesMs[Math.floor(latenciesMs.length * 0.99)]! * 1_000,
-    lost: 0,
-  };
+  return { ...watch.sample(latenciesMs.length), ...latencySample(latenciesMs), lost: 0 };
 }
 
 /** Answers as many as come, until the socket is closed. */

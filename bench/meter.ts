@@ -24,6 +24,15 @@ export class Stopwatch {
   }
 }
 
+/** The middle, and what one in a hundred exceeds. */
+export function latencySample(latenciesMs: readonly number[]): Sample {
+  const sorted = latenciesMs.toSorted((a, b) => a - b);
+  return {
+    p50Micros: sorted[sorted.length >> 1]! * 1_000,
+    p99Micros: sorted[Math.floor(sorted.length * 0.99)]! * 1_000,
+  };
+}
+
 /** Counts messages, and measures from the end of the warm-up to the last message. */
 export class Meter {
   readonly sample: Promise<Sample>;

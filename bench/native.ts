@@ -26,7 +26,7 @@ export async function compile(name: string, library?: string): Promise<string> {
     return program;
   } catch (error) {
     const { code, stderr = '' } = error as { code?: unknown; stderr?: string };
-    if (code === 'ENOENT') throw new MissingError('no C compiler (apt install gcc libc6-dev)');
+    if (code === 'ENOENT') throw new MissingError(`no C compiler for bench/${name} (apt install gcc libc6-dev)`);
     if (library !== undefined && stderr.includes(`${library}.h`))
       throw new MissingError(`its headers are not installed (apt install lib${library}-dev)`);
     throw error;

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { Logger } from '@nestjs/common';
 import type { ClientProxy } from '@nestjs/microservices';
 import type { MqttClient } from 'nestjs-rumqtt';
-import { Stopwatch } from './meter.js';
+import { latencySample, Stopwatch } from './meter.js';
 import { REQUEST_TOPIC } from './nest/controllers.js';
 import type { NestModule } from './nest/nest.js';
 import type { Sample, TaskOf } from './tasks.js';
@@ -35,15 +35,7 @@ export async function measureRequests(nest: NestModule, task: TaskOf<'requests'>
   const { latenciesMs, lost } = await requestMany(open, ask, task.messages, task.concurrency);
   watch.stop();
   responder.disconnect();
-  const { cpuMicros, messagesPerSecond } = watch.sample(latenciesMs.length);
-  latenciesMs.sort((a, b) => a - b);
-  return {
-    cpuMicros: cpuMicros!,
-    messagesPerSecond: messagesPerSecond!,
-    p50Micros: latenciesMs[latenciesMs.length >> 1]! * 1_000,
-    p99Micros: latenciesMs[Math.floor(latenciesMs.length * 0.99)]! * 1_000,
-    lost,
-  };
+  return { ...watch.sample(latenciesMs.length), ...latencySample(latenciesMs), lost };
 }
 
 /** An error is none: the client was closed while the request waited in vain. */
