@@ -35,7 +35,7 @@ void drop(Buffer *buffer, size_t bytes) {
   memmove(buffer->bytes, buffer->bytes + bytes, buffer->length);
 }
 
-static double now_ms(void) {
+double now_ms(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return now.tv_sec * 1e3 + now.tv_nsec / 1e6;

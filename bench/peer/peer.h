@@ -40,6 +40,7 @@ typedef struct {
 } Connection;
 
 /* io.c */
+double now_ms(void);
 void *checked(void *memory);
 byte *reserve(Buffer *buffer, size_t bytes);
 void append(Buffer *buffer, const void *bytes, size_t length);
