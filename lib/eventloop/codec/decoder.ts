@@ -103,10 +103,10 @@ export class Decoder {
       if (buffer[at] === 0) at++;
       else {
         const reader = new FieldReader(PacketType.Publish, buffer, at, end);
-        const { topicAlias, ...rest } = reader.properties() ?? {};
+        const received = reader.properties() ?? {};
         at = reader.at;
-        properties = rest;
-        topic = this.#resolveAlias(topicAlias, framer.view, topicStart, topicEnd);
+        properties = withoutTopicAlias(received);
+        topic = this.#resolveAlias(received.topicAlias, framer.view, topicStart, topicEnd);
       }
     }
     if (topic === undefined) {
@@ -199,6 +199,13 @@ function reasonAndProperties(
   const properties = reader.at < reader.end ? reader.properties() : undefined;
   reader.finish();
   return { reasonCode, properties };
+}
+
+/** It is between the server and this connection. Most messages have none, and need no copy. */
+function withoutTopicAlias(received: ReceivedProperties): IncomingProperties {
+  if (received.topicAlias === undefined) return received;
+  const { topicAlias: _, ...others } = received;
+  return others;
 }
 
 function packetId(buffer: Buffer, at: number): number {

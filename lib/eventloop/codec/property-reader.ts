@@ -186,7 +186,7 @@ export class FieldReader {
       throw new MqttProtocolError(`${name} ${value} in ${packetTypeName(this.packetType)}`, 0x82);
     }
     if (name === 'subscriptionIdentifiers') (properties.subscriptionIdentifiers ??= []).push(value as number);
-    else if (properties[name] === undefined) Object.assign(properties, { [name]: value });
+    else if (properties[name] === undefined) (properties as Partial<Record<typeof name, unknown>>)[name] = value;
     else throw new MqttProtocolError(`${name} twice in ${packetTypeName(this.packetType)}`, 0x82);
   }
 
