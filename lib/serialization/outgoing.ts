@@ -19,8 +19,9 @@ export function withContentType(
   { contentType }: PayloadCodec,
 ): PublishOptions | undefined {
   if (contentType === undefined) return options;
-  return {
-    ...options,
-    properties: { ...options?.properties, contentType: options?.properties?.contentType ?? contentType },
-  };
+  const { properties } = options ?? {};
+  // On Node.js 20 a property that is new after a spread takes a microsecond.
+  return Object.assign({}, options, {
+    properties: Object.assign({}, properties, { contentType: properties?.contentType ?? contentType }),
+  });
 }
