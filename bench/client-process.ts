@@ -4,6 +4,7 @@ import type { ClientModule } from './clients/client.js';
 import { measureDelay } from './delay.js';
 import { measureIdle } from './idle.js';
 import { measureLimitPublish, measureLimitReceive } from './limit.js';
+import { measureLimitEvents } from './limit-events.js';
 import { measureLimitRequests } from './limit-requests.js';
 import { measureMemory } from './memory.js';
 import type { NestModule } from './nest/nest.js';
@@ -27,7 +28,7 @@ async function measure(): Promise<Sample> {
     case 'receive':
       return task.client === 'limit' ? measureLimitReceive(task) : measureReceive((await client()).connect, task);
     case 'events':
-      return measureEvents(await nest(), task);
+      return task.client === 'limit' ? measureLimitEvents(task) : measureEvents(await nest(), task);
     case 'settlement':
       return measureSettlement(await nest(), task);
     case 'requests':

@@ -6,16 +6,21 @@ import { HOLD_TOPIC, payloadOf, topicOf, WINDOW, type QoS } from './wire.js';
 const TOPICS = Array.from({ length: 100 }, (_, index) => topicOf(index));
 
 export async function measurePublish(connect: Connect, task: TaskOf<'publish'>): Promise<Sample> {
-  const { qos, messages, window = WINDOW, held = 0, connections = 1 } = task;
+  const { qos, messages, by = 'publish', window = WINDOW, held = 0, connections = 1 } = task;
   const payload = payloadOf(task.payload);
-  const open = (): Promise<BenchClient> => connect({ ...task, inflight: window + held });
+  const inflight = window + held;
+  // What is enqueued waits for the library's queue; what is published has to fit.
+  const queued = by === 'enqueue' ? undefined : Math.max(1_000, inflight);
+  const open = (): Promise<BenchClient> => connect({ ...task, inflight, ...(queued !== undefined && { queued }) });
+  const send = (count: number): Promise<void> =>
+    by === 'enqueue' ? enqueueMany(client, payload, qos, count) : publishMany(client, payload, qos, count, window);
   const watch = new Stopwatch();
   let client = await open();
-  await publishMany(client, payload, qos, task.warmUp, window);
+  for (let hold = 0; hold < held; hold++) client.publish(HOLD_TOPIC, payload, 1).catch(() => {}); // given up by close
+  await send(task.warmUp);
   for (let connection = 1; ; connection++) {
-    for (let hold = 0; hold < held; hold++) client.publish(HOLD_TOPIC, payload, 1).catch(() => {}); // given up by close
     watch.start();
-    await publishMany(client, payload, qos, messages, window);
+    await send(messages);
     watch.stop();
     await client.close();
     if (connection >= connections) break;
@@ -44,6 +49,15 @@ export function publishMany(
     };
     for (let started = 0; started < Math.min(window, messages); started++) next();
   });
+}
+
+/** As fast as the queue takes them. Resolves when the last is complete, which the peer acknowledges last. */
+async function enqueueMany(client: BenchClient, payload: Buffer, qos: QoS, messages: number): Promise<void> {
+  for (let offered = 1; offered < messages; offered++)
+    await client.enqueue!(TOPICS[offered % TOPICS.length]!, payload, qos);
+  await (
+    await client.enqueue!(TOPICS[0]!, payload, qos)
+  ).completed;
 }
 
 function fail(error: unknown): never {

@@ -177,6 +177,11 @@ export function scenarios({ payloadBytes, isLong }: ScenarioOptions): readonly S
       }),
       [1, 10],
     ),
+    // Nobody keeps a promise: what lives until the acknowledgement is the publish itself.
+    flat('flat-enqueued', 'enqueue() at QoS 1, so many in flight', 0.3, [100, 1_000, 10_000, 65_519], (window) => ({
+      work: { kind: 'publish', by: 'enqueue', qos: 1, payload: payloadBytes, window },
+      messages: 200_000,
+    })),
     flat(
       'flat-held',
       'publish QoS 1, so many more never acknowledged',
@@ -256,14 +261,17 @@ function events(
   builtin: number,
   times?: number,
 ): Scenario {
+  const work = { kind: 'events', qos: 0, handlers, topics } as const;
   return {
     name,
     title,
     server: 'peer',
     metrics: [cpu(...(times === undefined ? [] : [{ than: 'builtin', times }]))],
-    entrants: (['ours', 'builtin'] as const).map((client) =>
-      entrant(client, { kind: 'events', qos: 0, handlers, topics }, 300_000, { builtin }),
-    ),
+    entrants: [
+      entrant('ours', work, 300_000),
+      entrant('builtin', work, builtin),
+      { ...entrant('limit', work, 300_000), title: 'Nest without a transport' },
+    ],
   };
 }
 

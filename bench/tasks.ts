@@ -4,9 +4,10 @@ export type ClientName = 'ours' | 'mqttjs' | 'builtin' | 'libmosquitto' | 'limit
 
 /** What one client process has to do. */
 export type Work =
-  /** `window` publishes are under way at once, one promise each; `held` more are never acknowledged. */
+  /** `window` publishes are under way at once, one promise each unless enqueued; `held` more are never acknowledged. */
   | {
       readonly kind: 'publish';
+      readonly by?: 'publish' | 'enqueue';
       readonly qos: QoS;
       readonly payload: Payload;
       readonly window?: number;

@@ -4,6 +4,8 @@ import type { QoS, Resumption, Version } from '../wire.js';
 export interface BenchClient {
   /** Resolves when the exchange is complete. */
   publish(topic: string, payload: Buffer, qos: QoS): Promise<unknown>;
+  /** Resolves when the library's own queue has taken it; `completed` when the exchange is complete. Where there is such a queue. */
+  enqueue?(topic: string, payload: Buffer, qos: QoS): Promise<{ readonly completed: Promise<unknown> }>;
   onMessage(onMessage: () => void): void;
   subscribe(filters: readonly string[], qos: QoS): Promise<unknown>;
   /** Gives up what is not done. */
@@ -15,6 +17,8 @@ export interface ConnectOptions {
   readonly protocolVersion: Version;
   /** Publishes under way at once, where the library bounds them. */
   readonly inflight?: number;
+  /** Publishes that wait for that, where the library bounds them. */
+  readonly queued?: number;
 }
 
 export type Connect = (options: ConnectOptions) => Promise<BenchClient>;

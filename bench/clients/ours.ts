@@ -4,9 +4,8 @@ import type { BenchClient, ConnectOptions, ResumingClient } from './client.js';
 
 const publishOptions = [{ qos: 0 }, { qos: 1 }, { qos: 2 }] as const;
 
-export async function connect({ url, protocolVersion, inflight = 100 }: ConnectOptions): Promise<BenchClient> {
-  // Room for what the measurement keeps under way beyond the default.
-  const requestCapacity = Math.max(1_000, inflight);
+export async function connect(options: ConnectOptions): Promise<BenchClient> {
+  const { url, protocolVersion, inflight = 100, queued: requestCapacity = 1_000 } = options;
   return wrap(await open({ url, protocolVersion, inflight, requestCapacity, requestCapacityBytes: 2 ** 28 }));
 }
 
@@ -44,6 +43,7 @@ async function open(options: EventLoopOptions): Promise<EventLoop> {
 function wrap(loop: EventLoop): BenchClient {
   return {
     publish: (topic, payload, qos) => loop.publish(topic, payload, publishOptions[qos]),
+    enqueue: (topic, payload, qos) => loop.enqueue(topic, payload, publishOptions[qos]),
     onMessage: (onMessage) => void loop.onMessage(onMessage),
     subscribe: (filters, qos) =>
       loop.subscribe(Object.fromEntries(filters.map((filter) => [filter, publishOptions[qos]]))),
