@@ -69,13 +69,24 @@ async function subscribed({ url, protocolVersion }: TaskOf<'requests'>, topic: n
   return socket;
 }
 
-/** Requests and replies are of one length, so counting bytes tells how many have come. */
+/**
+ * Requests and replies are of one length, so counting bytes tells how many have come. Told once a turn of Node's event loop: who
+ * writes for every message that a broker hands out wakes that broker for each.
+ */
 function onPackets(socket: Socket, version: Version, came: (count: number) => void): void {
   const packetBytes = encodePublish(REQUEST, PAYLOAD_BYTES, 0, 0, version).length;
-  let rest = 0;
-  socket.on('data', (chunk) => {
-    const count = Math.floor((rest + chunk.length) / packetBytes);
-    rest += chunk.length - count * packetBytes;
+  let unread = 0;
+  let isScheduled = false;
+  const tell = (): void => {
+    isScheduled = false;
+    const count = Math.floor(unread / packetBytes);
+    unread -= count * packetBytes;
     came(count);
+  };
+  socket.on('data', (chunk) => {
+    unread += chunk.length;
+    if (isScheduled) return;
+    isScheduled = true;
+    setImmediate(tell);
   });
 }
