@@ -55,9 +55,8 @@ export function publishMany(
 async function enqueueMany(client: BenchClient, payload: Buffer, qos: QoS, messages: number): Promise<void> {
   for (let offered = 1; offered < messages; offered++)
     await client.enqueue!(TOPICS[offered % TOPICS.length]!, payload, qos);
-  await (
-    await client.enqueue!(TOPICS[0]!, payload, qos)
-  ).completed;
+  const last = await client.enqueue!(TOPICS[0]!, payload, qos);
+  await last.completed;
 }
 
 function fail(error: unknown): never {
