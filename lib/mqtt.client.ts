@@ -167,6 +167,22 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
   }
 
   /**
+   * Sends a request when it is subscribed to, once for each subscriber; unsubscribing gives up waiting. Errors as of `request`, but
+   * for what a responder answered, which is as it came.
+   */
+  override send<TResult = unknown, TInput = unknown>(pattern: unknown, data: TInput): Observable<TResult> {
+    // Nest has its own error for these.
+    if (pattern === undefined || pattern === null || data === undefined || data === null)
+      return super.send(pattern, data);
+    // Nest asks for the connection before every request, which takes a promise and two observables more.
+    return new Observable<TResult>((observer) =>
+      this.#connection.isStarted
+        ? this.publish(this.#packet(pattern, data), this.createObserver<TResult>(observer))
+        : super.send<TResult, TInput>(pattern, data).subscribe(observer),
+    );
+  }
+
+  /**
    * Sends an event at once, subscribed to or not. Data travels in the built-in transport's envelope, bytes as they are.
    * A failure that no subscriber learns of is logged.
    */

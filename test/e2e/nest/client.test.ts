@@ -160,6 +160,21 @@ onEveryBroker((broker) => {
 });
 
 onMqtt5((broker) => {
+  it('sends requests, events and publishes in the order they were made', async () => {
+    // aedes keeps no order between topics.
+    await using service = await startMicroservice(broker, { controllers: [Handlers] });
+    await using device = await TestDevice.connect(broker);
+    await firstValueFrom(service.client.send('record', 0)); // subscribes to replies
+    await device.mqtt.subscribeAsync(['record', 'in/#']);
+
+    const answer = firstValueFrom(service.client.send('record', 1));
+    service.client.emit('in/a', 2);
+    void service.client.publish('in/b', 3);
+
+    await answer;
+    await expectEventually(() => device.received.map(({ topic }) => topic), ['record', 'in/a', 'in/b']);
+  });
+
   it('sends the properties of a publish and of a record', async () => {
     await using service = await startMicroservice(broker);
     await using device = await TestDevice.connect(broker);
