@@ -10,13 +10,16 @@ export async function measurePublish(connect: Connect, task: TaskOf<'publish'>):
   const payload = payloadOf(task.payload);
   const inflight = window + held;
   // What is enqueued waits for the library's queue; what is published has to fit.
-  const queued = by === 'enqueue' ? undefined : Math.max(1_000, inflight);
-  const open = (): Promise<BenchClient> => connect({ ...task, inflight, ...(queued !== undefined && { queued }) });
+  const queued = by === 'enqueue' ? 0 : inflight;
+  const open = async (): Promise<BenchClient> => {
+    const opened = await connect({ ...task, inflight, queued });
+    for (let hold = 0; hold < held; hold++) opened.publish(HOLD_TOPIC, payload, 1).catch(() => {}); // given up by close
+    return opened;
+  };
   const send = (count: number): Promise<void> =>
     by === 'enqueue' ? enqueueMany(client, payload, qos, count) : publishMany(client, payload, qos, count, window);
   const watch = new Stopwatch();
   let client = await open();
-  for (let hold = 0; hold < held; hold++) client.publish(HOLD_TOPIC, payload, 1).catch(() => {}); // given up by close
   await send(task.warmUp);
   for (let connection = 1; ; connection++) {
     watch.start();

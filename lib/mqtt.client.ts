@@ -167,16 +167,13 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
   }
 
   /**
-   * Sends a request when it is subscribed to, once for each subscriber; unsubscribing gives up waiting. Errors as of `request`, but
-   * for what a responder answered, which is as it came.
+   * Sends a request when it is subscribed to, once for each subscriber; the replies of a stream come one by one, unsubscribing
+   * gives up waiting. Errors as of `request`, but for what a responder answered, which is as it came.
    */
   override send<TResult = unknown, TInput = unknown>(pattern: unknown, data: TInput): Observable<TResult> {
-    // Nest has its own error for these.
-    if (pattern === undefined || pattern === null || data === undefined || data === null)
-      return super.send(pattern, data);
     // Nest asks for the connection before every request, which takes a promise and two observables more.
     return new Observable<TResult>((observer) =>
-      this.#connection.isStarted
+      this.#connection.isStarted && !isIncomplete(pattern, data)
         ? this.publish(this.#packet(pattern, data), this.createObserver<TResult>(observer))
         : super.send<TResult, TInput>(pattern, data).subscribe(observer),
     );
@@ -187,9 +184,7 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
    * A failure that no subscriber learns of is logged.
    */
   override emit<TResult = unknown, TInput = unknown>(pattern: unknown, data: TInput): Observable<TResult> {
-    // Nest has its own error for these.
-    if (pattern === undefined || pattern === null || data === undefined || data === null)
-      return super.emit(pattern, data);
+    if (isIncomplete(pattern, data)) return super.emit(pattern, data);
     const outcome = this.#emit(pattern, data);
     let isObserved = false;
     outcome.catch((error: unknown) => {
@@ -294,6 +289,11 @@ export class MqttClient extends ClientProxy<MqttConnectionEvents> {
   #codec(option: MqttPublishOptions['codec']): PayloadCodec {
     return option === undefined ? this.#connection.options.payload.codec : findCodec(option);
   }
+}
+
+/** Nest has its own error for these. */
+function isIncomplete(pattern: unknown, data: unknown): boolean {
+  return pattern === undefined || pattern === null || data === undefined || data === null;
 }
 
 type Send<T> = (loop: EventLoop, topic: string, payload: Uint8Array | string, options: PublishOptions) => Promise<T>;

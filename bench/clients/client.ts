@@ -17,7 +17,7 @@ export interface ConnectOptions {
   readonly protocolVersion: Version;
   /** Publishes under way at once, where the library bounds them. */
   readonly inflight?: number;
-  /** Publishes that wait for that, where the library bounds them. */
+  /** So many at least can wait for that, where the library bounds them. */
   readonly queued?: number;
 }
 

@@ -5,7 +5,8 @@ import type { BenchClient, ConnectOptions, ResumingClient } from './client.js';
 const publishOptions = [{ qos: 0 }, { qos: 1 }, { qos: 2 }] as const;
 
 export async function connect(options: ConnectOptions): Promise<BenchClient> {
-  const { url, protocolVersion, inflight = 100, queued: requestCapacity = 1_000 } = options;
+  const { url, protocolVersion, inflight = 100, queued = 0 } = options;
+  const requestCapacity = Math.max(1_000, queued);
   return wrap(await open({ url, protocolVersion, inflight, requestCapacity, requestCapacityBytes: 2 ** 28 }));
 }
 

@@ -172,10 +172,11 @@ export class Requester {
           };
     // JSON leaves out what is undefined.
     const replyTo = usesInbox && version !== 5 ? this.#routes.inbox : undefined;
-    // On Node.js 20 a property that is new after a spread takes a microsecond.
-    const envelope = Object.assign({}, packet, { data, id: request.id, replyTo });
     return {
-      payload: isBare ? (isBinary ? autoCodec : codec).encode(data) : toJson(envelope),
+      payload: isBare
+        ? (isBinary ? autoCodec : codec).encode(data)
+        : // On Node.js 20 a property that is new after a spread takes a microsecond.
+          toJson(Object.assign({}, packet, { data, id: request.id, replyTo })),
       options: {
         qos: options.qos ?? own?.qos ?? requestQos,
         retain: own?.retain,
