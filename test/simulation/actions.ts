@@ -47,6 +47,8 @@ export class Actions {
     switch (step.do) {
       case 'publish':
         for (let index = 0; index < step.count; index++) this.#publish(step, index);
+        if (step.andThen === 'reset') link?.vanish();
+        else if (step.andThen !== undefined) this.perform({ ...step, do: step.andThen });
         return;
       case 'subscribe':
       case 'unsubscribe':

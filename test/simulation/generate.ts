@@ -172,8 +172,9 @@ function request(random: Random): Action {
         via: random.pick(['publish', 'publish', 'enqueue', 'tryEnqueue'] as const),
         ...(random.chance(0.1) ? { timeoutMs: random.pick([1, 100, 2_000, LONGER_THAN_A_RUN_MS]) } : {}),
         ...(random.chance(0.1) ? { abortAfterMs: random.pick([0, 1, 100, 2_000, LONGER_THAN_A_RUN_MS]) } : {}),
-        ...(random.chance(0.05) ? { retain: true as const } : {}),
+        ...(random.chance(0.15) ? { retain: true as const } : {}),
         ...(random.chance(0.08) ? { refused: true as const } : {}),
+        ...(random.chance(0.08) ? { andThen: random.pick(['pause', 'reconnect', 'reset', 'reset'] as const) } : {}),
       };
     case 'deliver':
       return {

@@ -211,9 +211,14 @@ export class Link {
     this.#mayCompleteWrite();
     this.clock.schedule(this.random.between([0, 20]), () => {
       if (how === 'fin') this.socket.arrive(null);
-      else this.socket.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
+      else this.vanish();
     });
     this.#tellBroker();
+  }
+
+  /** The client learns at once that it is gone. */
+  vanish(): void {
+    this.socket.destroy(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
   }
 
   fallSilent(): void {

@@ -75,6 +75,8 @@ export type Action =
       readonly retain?: true;
       /** To a topic that an MQTT 5 broker refuses. */
       readonly refused?: true;
+      /** What happens in the same turn of the event loop, before anything can be written. */
+      readonly andThen?: 'pause' | 'reconnect' | 'reset';
     }
   | { readonly do: 'subscribe'; readonly filters: readonly string[]; readonly qos: QoS; readonly timeoutMs?: number }
   | { readonly do: 'unsubscribe'; readonly filters: readonly string[] }

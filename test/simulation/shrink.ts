@@ -60,6 +60,8 @@ const simplifications: readonly ((program: Program) => Partial<Program>)[] = [
 function* simplerSteps(step: Step): Generator<Step> {
   if ('count' in step && step.count > 1) yield { ...step, count: 1 };
   if (step.do !== 'publish') return;
-  const { timeoutMs: _timeoutMs, abortAfterMs: _abortAfterMs, retain: _retain, refused: _refused, ...plain } = step;
-  yield { ...plain, bytes: 8, via: 'publish' };
+  const { timeoutMs: _timeoutMs, abortAfterMs: _abortAfterMs, retain: _retain, refused: _refused, ...rest } = step;
+  yield { ...rest, bytes: 8, via: 'publish' };
+  const { andThen: _andThen, ...plain } = rest;
+  yield plain;
 }
