@@ -4,8 +4,9 @@ import { Reading, type Connection, type ConnectionUser, type Farewell } from './
 import type { Established } from './connector.js';
 import { MqttKeepAliveTimeoutError } from './connection-errors.js';
 import type { MqttError } from './errors.js';
-import type { PublishExchange } from './session/publish-exchange.js';
+import type { PublishResult } from './messages.js';
 import type { Session } from './session/session.js';
+import type { PlainPublish, WrittenPublishes } from './session/written-publishes.js';
 
 /**
  * A server may refuse to read until we have read what it writes. When a write takes this long while we do not read, we read on,
@@ -47,7 +48,7 @@ export class Driver implements ConnectionUser {
   #timer: Timer | undefined;
   #timerDueMs = Infinity;
   /** QoS 0 publishes of the write that is under way. */
-  #flushing: readonly PublishExchange[] = [];
+  #flushing: WrittenPublishes | undefined;
   #drain: Drain | undefined;
   #onQuiet: (() => void) | undefined;
   #writeBegunMs = 0;
@@ -109,6 +110,18 @@ export class Driver implements ConnectionUser {
     this.#connection?.fail(cause);
   }
 
+  /** Whether what is published now could be the next to be written. */
+  get nothingWaits(): boolean {
+    return this.#connection !== undefined && !this.#connection.isWriting && this.#session.nothingWaits;
+  }
+
+  /** To be called when nothing waits. @returns undefined when it has to go through the queue nevertheless */
+  publishAtOnce(publish: PlainPublish): Promise<PublishResult> | undefined {
+    const completed = this.#session.publishAtOnce(publish, this.#connection!.writer);
+    if (completed !== undefined) this.wake();
+    return completed;
+  }
+
   /** Something may have become possible. */
   wake(): void {
     if (this.#pumpScheduled || (this.#connection === undefined && this.#drain === undefined)) return;
@@ -146,8 +159,8 @@ export class Driver implements ConnectionUser {
   flushed(): void {
     this.#session.isWriteBlocked = false;
     this.#session.keepAlive.writeCompleted(this.#clock.now());
-    for (const exchange of this.#flushing) exchange.succeedPlainly();
-    this.#flushing = [];
+    this.#flushing?.complete();
+    this.#flushing = undefined;
     this.wake();
   }
 
@@ -157,7 +170,7 @@ export class Driver implements ConnectionUser {
     this.#timer = undefined;
     this.#timerDueMs = Infinity;
     this.#session.disconnected(cause, this.#flushing, this.#clock.now());
-    this.#flushing = [];
+    this.#flushing = undefined;
     this.#onQuiet?.();
     this.#onEnded?.(cause);
   }

@@ -133,9 +133,7 @@ export class EventLoop {
   publish(topic: string, payload: Uint8Array | string, options?: PublishOptions): Promise<PublishResult> {
     try {
       this.#assertOpen();
-      const exchange = this.#requests.publish(topic, payload, options);
-      this.#requests.offer(exchange, options);
-      return exchange.completed;
+      return this.#requests.publish(topic, payload, options);
     } catch (error) {
       return rejected(error);
     }
@@ -149,7 +147,7 @@ export class EventLoop {
    */
   async enqueue(topic: string, payload: Uint8Array | string, options?: PublishOptions): Promise<Delivery> {
     this.#assertOpen();
-    const exchange = this.#requests.publish(topic, payload, options);
+    const exchange = this.#requests.exchange(topic, payload, options);
     this.#requests.offer(exchange, options);
     if (exchange.admission !== Admission.Waiting)
       return exchange.settled ? exchange.completed.then(() => exchange) : exchange;
@@ -167,7 +165,7 @@ export class EventLoop {
    */
   tryEnqueue(topic: string, payload: Uint8Array | string, options?: PublishOptions): Delivery | undefined {
     this.#assertOpen();
-    const exchange = this.#requests.publish(topic, payload, options);
+    const exchange = this.#requests.exchange(topic, payload, options);
     if (!this.#session.outgoing.queue.hasRoomFor(exchange.bytes)) return undefined;
     this.#requests.offer(exchange, options);
     return exchange;
@@ -295,6 +293,6 @@ export class EventLoop {
   }
 
   #assertOpen(): void {
-    if (this.#lifecycle.isClosed) throw new MqttClosedError();
+    if (this.#shutdown !== undefined) throw new MqttClosedError();
   }
 }

@@ -9,6 +9,7 @@ import { MqttArgumentError, MqttPacketTooLargeError, type MqttError } from './er
 import type {
   OperationOptions,
   PublishOptions,
+  PublishResult,
   SubscribeOptions,
   SubscribeRequestOptions,
   SubscribeResult,
@@ -24,6 +25,8 @@ import { assertTopicFilter } from './topics.js';
 
 const LARGEST_SUBSCRIPTION_IDENTIFIER = 268_435_455;
 const NO_OPTIONS: PublishOptions = {};
+/** The first byte, the remaining length and the lengths of topic and properties, at most. */
+const PLAIN_OVERHEAD_BYTES = 1 + 4 + 2 + 1;
 
 type RequestsOptions = Pick<ResolvedOptions, 'clientId' | 'maxPacketBytes'>;
 
@@ -52,12 +55,35 @@ export class Requests {
     this.#options = options;
   }
 
+  /** @throws MqttArgumentError, MqttPacketTooLargeError */
+  publish(topic: string, payload: Uint8Array | string, options: PublishOptions | undefined): Promise<PublishResult> {
+    if (options !== undefined) assertOperationOptions(options);
+    const { qos = 0, retain = false, properties, signal, timeoutMs } = options ?? NO_OPTIONS;
+    const isPlain = qos === 0 && properties === undefined && signal === undefined && timeoutMs === undefined;
+    if (isPlain && this.#driver.nothingWaits && !publishChannel.hasSubscribers) {
+      const completed = this.#publishAtOnce(topic, payload, retain);
+      if (completed !== undefined) return completed;
+    }
+    const exchange = this.exchange(topic, payload, options);
+    this.offer(exchange, options);
+    return exchange.completed;
+  }
+
+  /** Without queue and exchange (docs/decisions/qos-0-at-once.md). @returns undefined when it needs them */
+  #publishAtOnce(topic: string, payload: Uint8Array | string, retain: boolean): Promise<PublishResult> | undefined {
+    const topicBytes = this.#topics.encode(topic);
+    const bytes = bytesOf(payload);
+    const most = PLAIN_OVERHEAD_BYTES + topicBytes.length + bytes.length;
+    if (most > this.#options.maxPacketBytes || typeof retain !== 'boolean') return undefined;
+    return this.#driver.publishAtOnce({ topic, topicBytes, payload: bytes, retain, bytes: most });
+  }
+
   /**
    * Checks the arguments; nothing is taken and no clock runs yet.
    *
    * @throws MqttArgumentError, MqttPacketTooLargeError
    */
-  publish(topic: string, payload: Uint8Array | string, options: PublishOptions | undefined): PublishExchange {
+  exchange(topic: string, payload: Uint8Array | string, options: PublishOptions | undefined): PublishExchange {
     if (options !== undefined) assertOperationOptions(options);
     return publishRequest(topic, payload, options, this.#options.maxPacketBytes, this.#session.counters, this.#topics);
   }

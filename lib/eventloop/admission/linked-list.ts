@@ -26,6 +26,14 @@ export class LinkedList<T extends ListNode<T>> {
     this.#size++;
   }
 
+  unshift(node: T): void {
+    node.next = this.#head;
+    if (this.#head === undefined) this.#tail = node;
+    else this.#head.previous = node;
+    this.#head = node;
+    this.#size++;
+  }
+
   /** The node must be in this list. */
   remove(node: T): void {
     if (node.previous === undefined) this.#head = node.next;

@@ -37,6 +37,9 @@ export class RequestQueue<T extends QueuedRequest<T>> {
   readonly #waiting = new LinkedList<T>();
   readonly #onDropped: (request: T, policy: 'drop-oldest' | 'drop-newest') => void;
   #bytes = 0;
+  /** Let past the queue; they may come back. */
+  #past = 0;
+  #pastBytes = 0;
   #limits: RequestQueueLimits;
 
   constructor(limits: RequestQueueLimits, onDropped: (request: T, policy: 'drop-oldest' | 'drop-newest') => void) {
@@ -73,11 +76,41 @@ export class RequestQueue<T extends QueuedRequest<T>> {
   }
 
   hasRoomFor(bytes: number): boolean {
+    return this.#waiting.size === 0 && this.#fits(bytes);
+  }
+
+  #fits(bytes: number): boolean {
     return (
-      this.#waiting.size === 0 &&
-      this.#queue.size < this.#limits.requestCapacity &&
-      this.#bytes + bytes <= this.#limits.requestCapacityBytes
+      this.#queue.size + this.#past < this.#limits.requestCapacity &&
+      this.#bytes + this.#pastBytes + bytes <= this.#limits.requestCapacityBytes
     );
+  }
+
+  /** Lets a request past the queue, if there is room for it should it come back. */
+  letPast(bytes: number): boolean {
+    if (!this.hasRoomFor(bytes)) return false;
+    this.#past++;
+    this.#pastBytes += bytes;
+    return true;
+  }
+
+  /** What was let past will not come back. */
+  forgetPast(): void {
+    if (this.#past === 0) return;
+    this.#past = this.#pastBytes = 0;
+    this.#admitWaiting();
+  }
+
+  /** All that was let past comes back, before everything else. */
+  takeBack(requests: readonly T[]): void {
+    this.#past = this.#pastBytes = 0;
+    for (const request of requests.toReversed()) {
+      request.admission = Admission.Queued;
+      this.#queue.unshift(request);
+      this.#bytes += request.bytes;
+    }
+    // Under this policy what came later has been taken, as nothing could be dropped for it.
+    while (this.#limits.overflow === 'drop-oldest' && this.fill > 1) this.#drop(this.#queue.head!, 'drop-oldest');
   }
 
   /**
@@ -98,7 +131,7 @@ export class RequestQueue<T extends QueuedRequest<T>> {
       case 'drop-newest':
         return this.#drop(request, 'drop-newest');
       case 'drop-oldest':
-        while (!this.hasRoomFor(request.bytes)) this.#drop(this.#waiting.head ?? this.#queue.head!, 'drop-oldest');
+        this.#dropOldest(request.bytes);
         return this.#take(request);
     }
   }
@@ -148,12 +181,18 @@ export class RequestQueue<T extends QueuedRequest<T>> {
 
   #admitWaiting(): void {
     for (let request = this.#waiting.head; request !== undefined; request = this.#waiting.head) {
-      const fits =
-        this.#queue.size < this.#limits.requestCapacity &&
-        this.#bytes + request.bytes <= this.#limits.requestCapacityBytes;
-      if (!fits) return;
+      if (!this.#fits(request.bytes)) return;
       this.#waiting.remove(request);
       this.#take(request);
+    }
+  }
+
+  /** Makes room, as far as it is not taken by what was let past: that is on its way. */
+  #dropOldest(bytes: number): void {
+    while (!this.hasRoomFor(bytes)) {
+      const oldest = this.#waiting.head ?? this.#queue.head;
+      if (oldest === undefined) return;
+      this.#drop(oldest, 'drop-oldest');
     }
   }
 
@@ -164,7 +203,7 @@ export class RequestQueue<T extends QueuedRequest<T>> {
   }
 
   #fullError(): MqttQueueFullError {
-    return this.#queue.size >= this.#limits.requestCapacity
+    return this.#queue.size + this.#past >= this.#limits.requestCapacity
       ? new MqttQueueFullError('requestCapacity', this.#limits.requestCapacity)
       : new MqttQueueFullError('requestCapacityBytes', this.#limits.requestCapacityBytes);
   }

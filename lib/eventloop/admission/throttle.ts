@@ -40,6 +40,10 @@ export class Throttle {
     this.#rates = rates;
   }
 
+  get isOn(): boolean {
+    return this.#rates !== undefined;
+  }
+
   /** Milliseconds until one more message may leave; 0 for now. */
   waitMs(nowMs: number): number {
     if (this.#rates === undefined) return 0;

@@ -2,19 +2,17 @@ import { LinkedList } from '../admission/linked-list.js';
 import { RequestQueue, type RequestQueueLimits } from '../admission/request-queue.js';
 import { PacketType, type ProtocolVersion } from '../codec/packet-types.js';
 import type { ReceivedProperties } from '../codec/property-reader.js';
-import { reasonText } from '../codec/reason-codes.js';
 import { publishPacketBytes, type PacketWriter } from '../codec/writer.js';
-import { MqttNotSupportedError, MqttPacketTooLargeError, MqttRefusedError, type MqttError } from '../errors.js';
-import type { PublishResult } from '../messages.js';
+import { MqttNotSupportedError, MqttPacketTooLargeError, type MqttError } from '../errors.js';
 import type { Negotiated } from '../negotiated.js';
 import type { AcknowledgementLane } from './acknowledgement-lane.js';
 import type { Counters } from './counters.js';
 import { IdMap } from './id-map.js';
 import { RESERVED_IDS, type PacketIds } from './packet-ids.js';
-import type { PublishExchange } from './publish-exchange.js';
+import { REFUSED, type PublishExchange } from './publish-exchange.js';
 import { PLAIN, TopicAliases } from './topic-aliases.js';
+import type { PlainPublish } from './written-publishes.js';
 
-const REFUSED = 0x80;
 const IDENTIFIER_NOT_FOUND = 0x92;
 
 /**
@@ -101,7 +99,7 @@ export class OutgoingPublishes {
     for (let exchange = this.#released.shift(); exchange !== undefined; exchange = this.#released.shift()) {
       this.#ids.release(exchange.id);
       exchange.isReleased = false;
-      complete(exchange, 0, undefined);
+      exchange.complete(0, undefined);
     }
   }
 
@@ -166,6 +164,26 @@ export class OutgoingPublishes {
     writer.publish(exchange, exchange.id, dup, version, name.alias, name.withTopic);
   }
 
+  /** Nothing would leave before a publish that was made now. */
+  get nothingWaits(): boolean {
+    return this.queue.size === 0 && this.#resend === undefined && this.#releasesToResend.length === 0 && !this.#isHeld;
+  }
+
+  /** Writes a publish at QoS 0 that was not in the queue. @returns false when queue or server would not take it */
+  sendAtOnce(publish: PlainPublish, writer: PacketWriter): boolean {
+    const { topicBytes, payload, retain, bytes } = publish;
+    const { protocolVersion, maxPacketBytes, retainAvailable, topicAliases } = this.#negotiated;
+    if (bytes > maxPacketBytes || (retain && !retainAvailable) || !this.queue.letPast(bytes)) return false;
+    this.#counters.publishesSent++;
+    if (topicAliases === 0) writer.plainPublish(publish, protocolVersion);
+    else {
+      const { alias, withTopic } = this.#aliases.nameOf(publish);
+      const packet = { topicBytes, payload, qos: 0, retain, encodedProperties: undefined };
+      writer.publish(packet, 0, false, protocolVersion, alias, withTopic);
+    }
+    return true;
+  }
+
   puback(id: number, reasonCode: number, properties: ReceivedProperties | undefined): void {
     const exchange = this.#byId.get(id);
     if (exchange === undefined || exchange.qos !== 1 || exchange.epoch !== this.#epoch) {
@@ -174,7 +192,7 @@ export class OutgoingPublishes {
     }
     this.#inflight--;
     this.#close(exchange);
-    complete(exchange, reasonCode, properties);
+    exchange.complete(reasonCode, properties);
   }
 
   pubrec(id: number, reasonCode: number, properties: ReceivedProperties | undefined, version: ProtocolVersion): void {
@@ -194,7 +212,7 @@ export class OutgoingPublishes {
     if (reasonCode >= REFUSED) {
       this.#inflight--;
       this.#close(exchange);
-      complete(exchange, reasonCode, properties);
+      exchange.complete(reasonCode, properties);
       return;
     }
     this.#unanswered.remove(exchange);
@@ -215,7 +233,7 @@ export class OutgoingPublishes {
     this.#byId.delete(id);
     this.#ids.release(id);
     // 0x92 says that the broker has completed it before: either way it has the message.
-    complete(exchange, 0, properties);
+    exchange.complete(0, properties);
   }
 
   failAll(error: (delivery: 'not-sent' | 'unknown') => MqttError): void {
@@ -240,29 +258,6 @@ export class OutgoingPublishes {
     this.#byId.delete(exchange.id);
     this.#withheldIds.push(exchange.id);
   }
-}
-
-function complete(exchange: PublishExchange, reasonCode: number, properties: ReceivedProperties | undefined): void {
-  if (reasonCode >= REFUSED) {
-    exchange.fail(
-      new MqttRefusedError('publish', exchange.topic, reasonCode, reasonText(reasonCode, properties?.reasonString)),
-    );
-  } else if (reasonCode === 0 && properties === undefined) exchange.succeedPlainly();
-  else exchange.succeed(publishResult(exchange, reasonCode, properties));
-}
-
-function publishResult(
-  { qos }: PublishExchange,
-  reasonCode: number,
-  properties: ReceivedProperties | undefined,
-): PublishResult {
-  const { reasonString, userProperties } = properties ?? {};
-  return {
-    qos,
-    reasonCode,
-    ...(reasonString === undefined ? {} : { reasonString }),
-    ...(userProperties === undefined ? {} : { userProperties }),
-  };
 }
 
 /** Every limit is the present server's: it may be another one than when the publish was accepted. */

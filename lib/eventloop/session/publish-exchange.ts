@@ -1,11 +1,17 @@
 import { Admission, type QueuedRequest } from '../admission/request-queue.js';
+import type { ReceivedProperties } from '../codec/property-reader.js';
+import { reasonText } from '../codec/reason-codes.js';
 import { publishPacketBytes, type PublishToWrite } from '../codec/writer.js';
-import type { DeliveryState, MqttError } from '../errors.js';
+import { MqttRefusedError, type DeliveryState, type MqttError } from '../errors.js';
 import type { Delivery, PublishResult, QoS } from '../messages.js';
 import type { Counters } from './counters.js';
 import { fail, fulfil, promiseOf, type Limit, type Operation } from './operation.js';
 
-const DONE: Readonly<Record<QoS, PublishResult>> = {
+/** Reason codes from here on say no. @internal */
+export const REFUSED = 0x80;
+
+/** What a publish without anything further resolves with. @internal */
+export const DONE: Readonly<Record<QoS, PublishResult>> = {
   0: Object.freeze({ qos: 0, reasonCode: 0 }),
   1: Object.freeze({ qos: 1, reasonCode: 0 }),
   2: Object.freeze({ qos: 2, reasonCode: 0 }),
@@ -79,4 +85,23 @@ export class PublishExchange
   succeedPlainly(): void {
     this.succeed(DONE[this.qos]);
   }
+
+  /** The last acknowledgement came. */
+  complete(reasonCode: number, properties: ReceivedProperties | undefined): void {
+    if (reasonCode >= REFUSED) {
+      const reason = reasonText(reasonCode, properties?.reasonString);
+      this.fail(new MqttRefusedError('publish', this.topic, reasonCode, reason));
+    } else if (reasonCode === 0 && properties === undefined) this.succeedPlainly();
+    else this.succeed(resultOf(this.qos, reasonCode, properties));
+  }
+}
+
+function resultOf(qos: QoS, reasonCode: number, properties: ReceivedProperties | undefined): PublishResult {
+  const { reasonString, userProperties } = properties ?? {};
+  return {
+    qos,
+    reasonCode,
+    ...(reasonString === undefined ? {} : { reasonString }),
+    ...(userProperties === undefined ? {} : { userProperties }),
+  };
 }

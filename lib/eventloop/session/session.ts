@@ -5,10 +5,10 @@ import type { PacketWriter } from '../codec/writer.js';
 import { reasonText } from '../codec/reason-codes.js';
 import { MqttConnectionError, MqttProtocolError, MqttServerDisconnectError } from '../connection-errors.js';
 import type { MqttError } from '../errors.js';
-import type { IncomingProperties } from '../messages.js';
+import type { IncomingProperties, PublishResult } from '../messages.js';
 import type { Negotiated } from '../negotiated.js';
 import type { RequestQueueLimits } from '../admission/request-queue.js';
-import { Throttle, type ThrottleRates } from '../admission/throttle.js';
+import type { ThrottleRates } from '../admission/throttle.js';
 import { AcknowledgementLane } from './acknowledgement-lane.js';
 import { newCounters } from './counters.js';
 import type { IncomingHooks, IncomingLimits } from './incoming-limits.js';
@@ -17,7 +17,9 @@ import { KeepAlive } from './keep-alive.js';
 import { OutgoingPublishes } from './outgoing.js';
 import { PacketIds } from './packet-ids.js';
 import type { PublishExchange } from './publish-exchange.js';
+import { SendGate } from './send-gate.js';
 import { Subscriptions, type OnRefused } from './subscriptions.js';
+import { WrittenPublishes, type PlainPublish } from './written-publishes.js';
 
 const PING_BYTES = 2;
 const PUBREL_BYTES = 4;
@@ -53,7 +55,7 @@ export class Session implements PacketSink {
   readonly subscriptions: Subscriptions;
   readonly incoming: IncomingMessages;
   readonly #acknowledgements = new AcknowledgementLane();
-  readonly #throttle: Throttle;
+  readonly #gate: SendGate;
   readonly #hooks: SessionHooks;
   #pingTimeoutMs: number | undefined;
   #negotiated: Negotiated | undefined;
@@ -61,13 +63,11 @@ export class Session implements PacketSink {
   /** AUTH packets on their way out; one at a time, as the exchange goes to and fro. */
   #auths: Buffer[] = [];
   /** QoS 0 publishes of the present write. */
-  #written: PublishExchange[] = [];
-  #throttledSinceMs: number | undefined;
-  #nextSendMs = Infinity;
+  #written = new WrittenPublishes(this.counters);
 
   constructor(options: SessionOptions, hooks: SessionHooks) {
     this.#hooks = hooks;
-    this.#throttle = new Throttle(options.throttle);
+    this.#gate = new SendGate(options.throttle, this.counters, (waitMs) => hooks.throttled(waitMs));
     this.#pingTimeoutMs = options.pingTimeoutMs;
     const ids = new PacketIds();
     this.outgoing = new OutgoingPublishes(options, ids, this.#acknowledgements, this.counters, (exchange, policy) => {
@@ -91,7 +91,7 @@ export class Session implements PacketSink {
     this.outgoing.queue.configure(options);
     this.subscriptions.configure(subscriptionCapacity(options));
     this.incoming.configure(options);
-    this.#throttle.configure(options.throttle);
+    this.#gate.configure(options.throttle);
     this.#pingTimeoutMs = options.pingTimeoutMs;
   }
 
@@ -110,14 +110,12 @@ export class Session implements PacketSink {
     this.incoming.connected(protocolVersion, this.#epoch, sessionPresent, sessionExpirySeconds > 0);
   }
 
-  /** @param flushing QoS 0 publishes of a write that will not complete */
-  disconnected(cause: MqttError, flushing: readonly PublishExchange[], nowMs: number): void {
+  /** @param flushing the write that will not complete, if there is one */
+  disconnected(cause: MqttError, flushing: WrittenPublishes | undefined, nowMs: number): void {
     this.#negotiated = undefined;
     this.isWriteBlocked = false;
-    this.#nextSendMs = Infinity;
     // Without a connection nothing waits for the throttle: an outage must not end in a burst.
-    this.#throttle.idle();
-    this.#endThrottling(nowMs);
+    this.#gate.idle(nowMs);
     this.#acknowledgements.clear();
     this.#auths = [];
     this.keepAlive.disconnected();
@@ -130,12 +128,13 @@ export class Session implements PacketSink {
       'unknown',
       { cause },
     );
-    for (const exchange of [...flushing, ...this.takeWritten()]) exchange.fail(error);
+    flushing?.fail(error);
+    this.takeWritten()?.takeBack(this.outgoing.queue);
   }
 
   /** The throttle holds something back. */
   get isThrottled(): boolean {
-    return this.#throttledSinceMs !== undefined;
+    return this.#gate.isThrottled;
   }
 
   /** An outgoing exchange waits for the server on this connection: for an answer, or for being read. */
@@ -148,7 +147,8 @@ export class Session implements PacketSink {
       this.outgoing.isDrained &&
       this.subscriptions.isDrained &&
       this.incoming.unsettled === 0 &&
-      this.#acknowledgements.size === 0
+      this.#acknowledgements.size === 0 &&
+      this.#written.size === 0
     );
   }
 
@@ -158,12 +158,14 @@ export class Session implements PacketSink {
 
   /** When `write` should be called again although nothing happens. */
   get dueMs(): number {
-    return Math.min(this.#nextSendMs, this.keepAlive.dueMs);
+    return Math.min(this.#gate.nextSendMs, this.keepAlive.dueMs);
   }
 
   /** Writes what may leave now, the most urgent first, until the writer is full or nothing is left. */
   write(writer: PacketWriter, nowMs: number): void {
-    this.#nextSendMs = Infinity;
+    this.#gate.open();
+    // What was written at once leaves in this write.
+    this.outgoing.queue.forgetPast();
     if (!this.#acknowledgements.write(writer)) return;
     while (this.#auths.length > 0 && writer.hasRoom(this.#auths[0]!.length)) writer.raw(this.#auths.shift()!);
     if (this.keepAlive.wantsPing && writer.hasRoom(PING_BYTES)) {
@@ -173,61 +175,50 @@ export class Session implements PacketSink {
     this.#writeThrottled(writer, nowMs);
   }
 
+  /** Nothing would leave before a publish that was made now, which needs no leave of the throttle either. */
+  get nothingWaits(): boolean {
+    return (
+      this.#acknowledgements.size === 0 &&
+      this.#auths.length === 0 &&
+      !this.keepAlive.wantsPing &&
+      this.subscriptions.isDrained &&
+      this.outgoing.nothingWaits &&
+      !this.#gate.hasThrottle
+    );
+  }
+
+  /** To be called when nothing waits. @returns undefined when the publish does not fit into this write, or this server */
+  publishAtOnce(publish: PlainPublish, writer: PacketWriter): Promise<PublishResult> | undefined {
+    if (!writer.hasRoom(publish.bytes) || !this.outgoing.sendAtOnce(publish, writer)) return undefined;
+    return this.#written.addPlain(publish);
+  }
+
   /** QoS 0 publishes since the last call: complete when the write is. */
-  takeWritten(): PublishExchange[] {
+  takeWritten(): WrittenPublishes | undefined {
     const written = this.#written;
-    if (written.length > 0) this.#written = [];
+    if (written.size === 0) return undefined;
+    this.#written = new WrittenPublishes(this.counters);
     return written;
   }
 
   #writeThrottled(writer: PacketWriter, nowMs: number): void {
     const { outgoing, subscriptions } = this;
     for (let bytes = subscriptions.nextBytes(); bytes > 0; bytes = subscriptions.nextBytes()) {
-      if (!this.#mayLeave(bytes, writer, nowMs)) return;
+      if (!this.#gate.mayLeave(bytes, writer, nowMs)) return;
       subscriptions.send(writer);
     }
     while (outgoing.hasReleaseToResend) {
-      if (!this.#mayLeave(PUBREL_BYTES, writer, nowMs)) return;
+      if (!this.#gate.mayLeave(PUBREL_BYTES, writer, nowMs)) return;
       outgoing.resendRelease();
       this.#acknowledgements.write(writer);
     }
     for (let exchange = outgoing.next(); exchange !== undefined; exchange = outgoing.next()) {
       if (outgoing.failIfUnsupported(exchange)) continue;
-      if (!this.#mayLeave(exchange.bytes, writer, nowMs)) return;
+      if (!this.#gate.mayLeave(exchange.bytes, writer, nowMs)) return;
       outgoing.send(exchange, writer);
-      if (exchange.qos === 0) this.#written.push(exchange);
+      if (exchange.qos === 0) this.#written.add(exchange);
     }
-    this.#throttle.idle();
-    this.#endThrottling(nowMs);
-  }
-
-  /** Takes so many bytes from the throttle, if it and the writer have room for them. */
-  #mayLeave(bytes: number, writer: PacketWriter, nowMs: number): boolean {
-    const waitMs = this.#throttle.waitMs(nowMs);
-    if (waitMs > 0) {
-      this.#nextSendMs = nowMs + waitMs;
-      this.#beginThrottling(nowMs, waitMs);
-      return false;
-    }
-    if (!writer.hasRoom(bytes)) return false;
-    this.#throttle.take(nowMs, bytes);
-    return true;
-  }
-
-  #beginThrottling(nowMs: number, waitMs: number): void {
-    if (this.#throttledSinceMs !== undefined) {
-      this.counters.throttleWaitMs += nowMs - this.#throttledSinceMs;
-      this.#throttledSinceMs = nowMs;
-      return;
-    }
-    this.#throttledSinceMs = nowMs;
-    this.#hooks.throttled(waitMs);
-  }
-
-  #endThrottling(nowMs: number): void {
-    if (this.#throttledSinceMs === undefined) return;
-    this.counters.throttleWaitMs += nowMs - this.#throttledSinceMs;
-    this.#throttledSinceMs = undefined;
+    this.#gate.idle(nowMs);
   }
 
   publish(flags: number, id: number, topic: string, payload: Buffer, properties?: IncomingProperties): void {

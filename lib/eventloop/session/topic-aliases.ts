@@ -1,6 +1,6 @@
 import { LinkedList, type ListNode } from '../admission/linked-list.js';
 import { ALIAS_BYTES } from '../codec/writer.js';
-import type { PublishExchange } from './publish-exchange.js';
+import type { PlainPublish } from './written-publishes.js';
 
 /** Below this an alias (three bytes, and four with the first use) saves nothing worth having. */
 const SHORTEST_TOPIC_BYTES = 8;
@@ -45,7 +45,7 @@ export class TopicAliases {
     while (this.#byUse.shift() !== undefined);
   }
 
-  nameOf({ topic, topicBytes, bytes }: PublishExchange): TopicName {
+  nameOf({ topic, topicBytes, bytes }: Pick<PlainPublish, 'topic' | 'topicBytes' | 'bytes'>): TopicName {
     if (
       this.#maximum === 0 ||
       topicBytes.length < SHORTEST_TOPIC_BYTES ||

@@ -43,7 +43,7 @@ export const outgoingMutations: readonly Mutation[] = [
   mutation(
     'a publish past PUBREC hangs when the session is lost',
     File.OUTGOING,
-    '      complete(exchange, 0, undefined);\n',
+    '      exchange.complete(0, undefined);\n',
     '',
   ),
 
@@ -113,14 +113,20 @@ export const outgoingMutations: readonly Mutation[] = [
   mutation(
     'resends are not throttled',
     File.SESSION,
-    '    this.#throttle.take(nowMs, bytes);',
-    '    if (exchange === undefined || exchange.id === 0) this.#throttle.take(nowMs, bytes);',
+    '      if (!this.#gate.mayLeave(exchange.bytes, writer, nowMs)) return;',
+    '      if (exchange.id === 0 && !this.#gate.mayLeave(exchange.bytes, writer, nowMs)) return;',
   ),
   mutation(
     'subscribes are not throttled',
     File.SESSION,
-    '    this.#throttle.take(nowMs, bytes);',
-    '    if (subscriptionBytes === 0) this.#throttle.take(nowMs, bytes);',
+    '      if (!this.#gate.mayLeave(bytes, writer, nowMs)) return;\n      subscriptions',
+    '      if (!writer.hasRoom(bytes)) return;\n      subscriptions',
+  ),
+  mutation(
+    'a publish that nothing waits before passes the throttle',
+    File.SESSION,
+    '      this.outgoing.nothingWaits &&\n      !this.#gate.hasThrottle\n',
+    '      this.outgoing.nothingWaits\n',
   ),
   mutation(
     'an outage earns the throttle credit',
@@ -151,21 +157,58 @@ export const outgoingMutations: readonly Mutation[] = [
   mutation(
     'the queue lets a small publish pass those that wait',
     File.QUEUE,
-    '      this.#waiting.size === 0 &&\n',
-    '',
+    'return this.#waiting.size === 0 && this.#fits(bytes);',
+    'return this.#fits(bytes);',
   ),
   mutation(
     'the queue takes one more than it may',
     File.QUEUE,
-    '      this.#waiting.size === 0 &&\n      this.#queue.size < this.#limits',
-    '      this.#waiting.size === 0 &&\n      this.#queue.size <= this.#limits',
+    'this.#queue.size + this.#past < this.#limits',
+    'this.#queue.size + this.#past <= this.#limits',
   ),
   mutation('a dropped publish is not told', File.QUEUE, '    request.fail(new MqttMessageDroppedError(policy));\n', ''),
+  mutation('a QoS 0 publish never settles when its write is lost', File.SESSION, '    flushing?.fail(error);\n', ''),
   mutation(
-    'a QoS 0 publish never settles when its write is lost',
+    'a publish written at once is lost with its connection',
     File.SESSION,
-    'for (const exchange of [...flushing, ...this.takeWritten()]) exchange.fail(error);',
+    '    this.takeWritten()?.takeBack(this.outgoing.queue);\n',
     '',
+  ),
+  mutation(
+    'publishes written at once come back in another order',
+    'session/written-publishes.ts',
+    'queue.takeBack(exchanges);',
+    'queue.takeBack(exchanges.toReversed());',
+  ),
+  mutation(
+    'a publish at QoS 0 passes those in the queue',
+    File.OUTGOING,
+    'this.queue.size === 0 && this.#resend',
+    'this.#resend',
+  ),
+  mutation(
+    'a retained publish at QoS 0 goes to a server that takes none',
+    File.OUTGOING,
+    'bytes > maxPacketBytes || (retain && !retainAvailable) ||',
+    'bytes > maxPacketBytes ||',
+  ),
+  mutation(
+    'a publish at QoS 0 may be larger than the server takes',
+    File.OUTGOING,
+    'bytes > maxPacketBytes || (retain',
+    '(retain',
+  ),
+  mutation(
+    'what comes back to the queue makes it larger than it may be',
+    File.QUEUE,
+    '    this.#pastBytes += bytes;\n    return true;',
+    '    this.#past = 0;\n    return true;',
+  ),
+  mutation(
+    'what waits for room is not admitted when what took it has left',
+    File.QUEUE,
+    '    this.#past = this.#pastBytes = 0;\n    this.#admitWaiting();\n',
+    '    this.#past = this.#pastBytes = 0;\n',
   ),
   mutation(
     'an aborted publish is sent nevertheless',

@@ -243,3 +243,53 @@ test('failing all empties queue and line, and the queue goes on', () => {
   offer('d');
   expect(queue.head?.name).toBe('d');
 });
+
+describe('requests that are let past the queue', () => {
+  test('take room until they have left', () => {
+    const { queue, offer, drain } = queueOf({ overflow: 'wait' });
+    expect([queue.letPast(60), queue.letPast(30)]).toEqual([true, true]);
+    expect([queue.letPast(11), queue.size, queue.bytes]).toEqual([false, 0, 0]);
+    offer('a', 11);
+    offer('b', 1);
+    expect([queue.size, queue.waiting]).toEqual([0, 2]);
+    queue.forgetPast();
+    expect([queue.size, queue.waiting]).toEqual([2, 0]);
+    expect(drain()).toEqual(['a', 'b']);
+  });
+
+  test('are none when somebody waits, who comes first', () => {
+    const { queue, offer } = queueOf({ overflow: 'wait' });
+    queue.letPast(60);
+    offer('a', 50);
+    expect(queue.letPast(1)).toBe(false);
+  });
+
+  test('come back before everything else, in their order', () => {
+    const { queue, offer, drain } = queueOf({ overflow: 'reject' });
+    queue.letPast(1);
+    queue.letPast(1);
+    offer('c');
+    queue.takeBack([new Request('a', 1), new Request('b', 1)]);
+    expect([queue.size, queue.bytes, queue.hasRoomFor(1)]).toEqual([3, 3, false]);
+    expect(drain()).toEqual(['a', 'b', 'c']);
+    expect([queue.size, queue.bytes, queue.hasRoomFor(100)]).toEqual([0, 0, true]);
+  });
+
+  test('are what "reject" says the queue is full of', () => {
+    const { queue, offer, codes } = queueOf({ overflow: 'reject', requestCapacity: 1 });
+    queue.letPast(1);
+    expect(offer('a').error?.message).toContain('requestCapacity');
+    expect(codes()).toEqual({ a: 'MQTT_QUEUE_FULL' });
+  });
+
+  test('are not dropped for newer ones while they are on their way, and are when they come back', () => {
+    const { queue, offer, dropped, drain } = queueOf({ overflow: 'drop-oldest', requestCapacity: 2 });
+    queue.letPast(1);
+    queue.letPast(1);
+    offer('c');
+    expect(dropped).toEqual([]);
+    queue.takeBack([new Request('a', 1), new Request('b', 1)]);
+    expect(dropped).toEqual(['a drop-oldest']);
+    expect(drain()).toEqual(['b', 'c']);
+  });
+});

@@ -53,7 +53,7 @@ export class SessionHarness {
   }
 
   disconnected(): this {
-    this.session.disconnected(new MqttConnectionError('MQTT_CONNECTION_LOST', 'cut', 'unknown'), [], this.nowMs);
+    this.session.disconnected(new MqttConnectionError('MQTT_CONNECTION_LOST', 'cut', 'unknown'), undefined, this.nowMs);
     return this;
   }
 
@@ -83,7 +83,7 @@ export class SessionHarness {
       this.session.write(this.#writer, this.nowMs);
       if (this.#writer.length === 0) return packets;
       packetParser.parse(Buffer.from(this.#writer.bytes));
-      for (const exchange of this.session.takeWritten()) exchange.succeedPlainly();
+      this.session.takeWritten()?.complete();
       this.#writer.reset();
     }
   }
