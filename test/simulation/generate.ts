@@ -88,7 +88,7 @@ function generateWeather(random: Random): Weather {
       [5, 200],
     ] as const),
     splitChance: random.pick([0, 0.2, 0.8]),
-    sendBufferBytes: random.pick([60, 500, 1_000_000]),
+    sendBufferBytes: random.pick([60, 60, 500, 1_000_000]),
     slowWriteChance: random.pick([0, 0.3]),
   };
 }
@@ -203,7 +203,7 @@ function accident(random: Random): Action {
   const kind = random.weighted({
     cut: 45,
     'half-open': 8,
-    freeze: 12,
+    freeze: 24,
     restart: 16,
     limits: 6,
     kick: 8,
@@ -221,7 +221,7 @@ function accident(random: Random): Action {
     case 'half-open':
       return { do: 'half-open' };
     case 'freeze':
-      return { do: 'freeze', forMs: random.pick([20, 500, 4_000]) };
+      return { do: 'freeze', forMs: random.pick([20, 500, 4_000, 4_000]) };
     case 'restart':
       return {
         do: 'restart',

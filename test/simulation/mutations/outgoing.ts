@@ -101,7 +101,12 @@ export const outgoingMutations: readonly Mutation[] = [
       {
         file: 'lib/eventloop/session/session.ts',
         find: '    this.#epoch++;\n',
-        replace: '    this.#epoch++;\n    this.#throttle.refill();\n',
+        replace: '    this.#epoch++;\n    this.#gate.refill();\n',
+      },
+      {
+        file: 'lib/eventloop/session/send-gate.ts',
+        find: '  idle(nowMs: number): void {',
+        replace: '  refill(): void {\n    this.#throttle.refill();\n  }\n\n  idle(nowMs: number): void {',
       },
       {
         file: 'lib/eventloop/admission/throttle.ts',
