@@ -73,6 +73,7 @@ export class EventLoop {
       handlerFailed: ({ topic, qos }, error) => this.#emitter.emit('handler-failed', { error, topic, qos }),
       publishDropped: ({ topic, qos }, reason) =>
         this.#emitter.emit('message-dropped', { direction: 'outgoing', topic, qos, reason }),
+      sentAgain: () => this.#consumers.leaveWaiting(),
       subscriptionRefused: (filter, reasonCode, reason) =>
         this.#emitter.emit('subscription-refused', { filter, reasonCode, reason }),
       authReceived: (reasonCode, properties) => this.#reauthentication.received(reasonCode, properties),

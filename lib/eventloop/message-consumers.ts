@@ -61,6 +61,12 @@ export class MessageConsumers {
     return results.length > 1 ? Promise.all(results) : results[0];
   };
 
+  /** The server sends again what has not been acknowledged: what no consumer has begun with is left to it, or would be handled twice. */
+  leaveWaiting(): void {
+    this.#parked = withoutLeft(this.#parked);
+    for (const iterator of this.#iterators) iterator.leaveWaiting();
+  }
+
   /** Ends the iterators after the message they are at; what waits is left to the broker. */
   close(): void {
     this.#closed = true;
@@ -82,6 +88,19 @@ export class MessageConsumers {
       if (takes(message)) settle(new Promise((resolve) => resolve(this.deliver(message))));
     }
   }
+}
+
+/**
+ * Leaves QoS 1 messages to the server. One of QoS 2 stays: when it comes again it is known, and waits for the consumers that have it.
+ *
+ * @returns the others
+ */
+function withoutLeft(waiting: readonly Pending[]): Pending[] {
+  return waiting.filter(({ message, reject }) => {
+    const isLeft = message.qos === 1 && message.leave();
+    if (isLeft) reject(NOT_CONSUMED);
+    return !isLeft;
+  });
 }
 
 /** Pull-style consumption. Asking for the next message acknowledges the one before. */
@@ -129,6 +148,10 @@ class MessageIterator implements AsyncIterableIterator<IncomingMessage> {
     this.#waiting = [];
     for (const { message, settle } of waiting) settle(new Promise((resolve) => resolve(this.#redeliver(message))));
     return Promise.resolve({ done: true, value: undefined });
+  }
+
+  leaveWaiting(): void {
+    this.#waiting = withoutLeft(this.#waiting);
   }
 
   close(): void {

@@ -18,6 +18,8 @@ export type DropReason = 'incoming-overflow' | 'no-consumer' | 'closing';
 export interface IncomingHooks extends DeliveryHooks {
   messageDropped(message: IncomingMessage, reason: DropReason): void;
   handlerFailed(message: IncomingMessage, error: unknown): void;
+  /** A new connection to the same session: the server sends again what has not been acknowledged. */
+  sentAgain(): void;
 }
 
 /** @internal */

@@ -86,6 +86,7 @@ export class IncomingMessages implements MessageOwner {
     if (sessionPresent) {
       // The server sends them again; a QoS 2 message that was never delivered must not count as one that was.
       for (const { qos, id } of this.#held.drain()) if (qos === 2) this.#unreleased.delete(id);
+      this.#hooks.sentAgain();
     } else {
       this.#unreleased.clear();
       this.#releaseHeld();

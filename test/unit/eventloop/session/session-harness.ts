@@ -36,6 +36,7 @@ export class SessionHarness {
         return handler(message);
       },
       messageDropped: () => undefined,
+      sentAgain: () => undefined,
       handlerFailed: (_message, error) => this.failures.push(error),
       settledLater: () => undefined,
       publishDropped: () => undefined,
