@@ -5,6 +5,7 @@ import { measureDelay } from './delay.js';
 import { measureIdle } from './idle.js';
 import { measureLimitPublish, measureLimitReceive } from './limit.js';
 import { measureLimitEvents } from './limit-events.js';
+import { connectToNobody } from './limit-promises.js';
 import { measureLimitRequests } from './limit-requests.js';
 import { measureMemory } from './memory.js';
 import type { NestModule } from './nest/nest.js';
@@ -24,6 +25,7 @@ const nest = async () => (await import(`./nest/${task.client}.js`)) as NestModul
 async function measure(): Promise<Sample> {
   switch (task.kind) {
     case 'publish':
+      if (task.by === 'promise') return measurePublish(connectToNobody, task);
       return task.client === 'limit' ? measureLimitPublish(task) : measurePublish((await client()).connect, task);
     case 'receive':
       return task.client === 'limit' ? measureLimitReceive(task) : measureReceive((await client()).connect, task);

@@ -177,6 +177,8 @@ export function scenarios({ payloadBytes, isLong }: ScenarioOptions): readonly S
       }),
       [1, 10],
     ),
+    // Tells what of it is V8's.
+    promisesAlone([100, 1_000, 10_000, 65_519]),
     // Nobody keeps a promise: what lives until the acknowledgement is the publish itself.
     flat('flat-enqueued', 'enqueue() at QoS 1, so many in flight', 0.3, [100, 1_000, 10_000, 65_519], (window) => ({
       work: { kind: 'publish', by: 'enqueue', qos: 1, payload: payloadBytes, window },
@@ -336,6 +338,24 @@ function delay(qos: QoS, payload: Payload, ours: number, mqttjs: number): Scenar
   };
 }
 
+function promisesAlone(sizes: readonly number[]): Scenario {
+  const work = { kind: 'publish', by: 'promise', qos: 1, payload: 16 } as const;
+  return {
+    name: 'flat-promises',
+    title: 'a promise alone, so many in flight',
+    server: 'peer',
+    metrics: [cpu()],
+    entrants: sizes.map((window) => ({
+      name: `limit-${window}`,
+      title: titleOf(window),
+      client: 'limit',
+      work: { ...work, window },
+      messages: 1_000_000,
+      warmUp: 200_000,
+    })),
+  };
+}
+
 function flat(
   name: string,
   title: string,
@@ -353,7 +373,7 @@ function flat(
       const { work, messages } = of(size);
       return {
         name: `ours-${size}`,
-        title: size.toLocaleString('en').replaceAll(',', ' '),
+        title: titleOf(size),
         client: 'ours',
         work,
         messages,
@@ -361,4 +381,8 @@ function flat(
       };
     }),
   };
+}
+
+function titleOf(size: number): string {
+  return size.toLocaleString('en').replaceAll(',', ' ');
 }

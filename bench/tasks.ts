@@ -7,7 +7,8 @@ export type Work =
   /** `window` publishes are under way at once, one promise each unless enqueued; `held` more are never acknowledged. */
   | {
       readonly kind: 'publish';
-      readonly by?: 'publish' | 'enqueue';
+      /** `promise`: with nothing but a promise, without client and server. */
+      readonly by?: 'publish' | 'enqueue' | 'promise';
       readonly qos: QoS;
       readonly payload: Payload;
       readonly window?: number;
