@@ -64,7 +64,7 @@ export class Requests {
       const completed = this.#publishAtOnce(topic, payload, retain);
       if (completed !== undefined) return completed;
     }
-    const exchange = this.exchange(topic, payload, options);
+    const exchange = this.#request(topic, payload, options);
     this.offer(exchange, options);
     return exchange.completed;
   }
@@ -85,6 +85,10 @@ export class Requests {
    */
   exchange(topic: string, payload: Uint8Array | string, options: PublishOptions | undefined): PublishExchange {
     if (options !== undefined) assertOperationOptions(options);
+    return this.#request(topic, payload, options);
+  }
+
+  #request(topic: string, payload: Uint8Array | string, options: PublishOptions | undefined): PublishExchange {
     return publishRequest(topic, payload, options, this.#options.maxPacketBytes, this.#session.counters, this.#topics);
   }
 

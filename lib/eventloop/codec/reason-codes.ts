@@ -1,5 +1,7 @@
 import { PacketType } from './packet-types.js';
 
+/** Reason codes from here on say no. @internal */
+export const REFUSED = 0x80;
 /** @internal */
 export const CONTINUE_AUTHENTICATION = 0x18;
 /** @internal */

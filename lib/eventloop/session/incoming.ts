@@ -1,6 +1,6 @@
 import { LinkedList } from '../admission/linked-list.js';
 import { PacketType, type ProtocolVersion } from '../codec/packet-types.js';
-import { isReasonCodeOf } from '../codec/reason-codes.js';
+import { isReasonCodeOf, REFUSED } from '../codec/reason-codes.js';
 import { MqttConnectionError, MqttProtocolError } from '../connection-errors.js';
 import { MqttArgumentError } from '../errors.js';
 import type { IncomingMessage, IncomingProperties } from '../messages.js';
@@ -14,7 +14,6 @@ import { ReceivedMessage, type MessageOwner } from './received-message.js';
 
 export { NOT_CONSUMED } from './deliveries.js';
 
-const REFUSED = 0x80;
 const RECEIVE_MAXIMUM_EXCEEDED = 0x93;
 const IDENTIFIER_NOT_FOUND = 0x92;
 /** A server that does not read acknowledgements is not read from either. */

@@ -2,6 +2,7 @@ import { LinkedList } from '../admission/linked-list.js';
 import { RequestQueue, type RequestQueueLimits } from '../admission/request-queue.js';
 import { PacketType, type ProtocolVersion } from '../codec/packet-types.js';
 import type { ReceivedProperties } from '../codec/property-reader.js';
+import { REFUSED } from '../codec/reason-codes.js';
 import { publishPacketBytes, type PacketWriter } from '../codec/writer.js';
 import { MqttNotSupportedError, MqttPacketTooLargeError, type MqttError } from '../errors.js';
 import type { Negotiated } from '../negotiated.js';
@@ -9,7 +10,7 @@ import type { AcknowledgementLane } from './acknowledgement-lane.js';
 import type { Counters } from './counters.js';
 import { IdMap } from './id-map.js';
 import { RESERVED_IDS, type PacketIds } from './packet-ids.js';
-import { REFUSED, type PublishExchange } from './publish-exchange.js';
+import type { PublishExchange } from './publish-exchange.js';
 import { PLAIN, TopicAliases } from './topic-aliases.js';
 import type { PlainPublish } from './written-publishes.js';
 

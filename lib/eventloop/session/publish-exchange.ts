@@ -1,14 +1,11 @@
 import { Admission, type QueuedRequest } from '../admission/request-queue.js';
 import type { ReceivedProperties } from '../codec/property-reader.js';
-import { reasonText } from '../codec/reason-codes.js';
+import { REFUSED, reasonText } from '../codec/reason-codes.js';
 import { publishPacketBytes, type PublishToWrite } from '../codec/writer.js';
 import { MqttRefusedError, type DeliveryState, type MqttError } from '../errors.js';
 import type { Delivery, PublishResult, QoS } from '../messages.js';
 import type { Counters } from './counters.js';
 import { fail, fulfil, promiseOf, type Limit, type Operation } from './operation.js';
-
-/** Reason codes from here on say no. @internal */
-export const REFUSED = 0x80;
 
 /** What a publish without anything further resolves with. @internal */
 export const DONE: Readonly<Record<QoS, PublishResult>> = { 0: done(0), 1: done(1), 2: done(2) };

@@ -1,6 +1,6 @@
 import type { PacketType } from '../codec/packet-types.js';
 import type { ReceivedProperties } from '../codec/property-reader.js';
-import { reasonText } from '../codec/reason-codes.js';
+import { REFUSED, reasonText } from '../codec/reason-codes.js';
 import type { PacketWriter } from '../codec/writer.js';
 import { MqttProtocolError } from '../connection-errors.js';
 import { MqttPacketTooLargeError, MqttQueueFullError, MqttRefusedError, type MqttError } from '../errors.js';
@@ -15,7 +15,6 @@ import {
   type SubscriptionExchange,
 } from './subscription-exchange.js';
 
-const REFUSED = 0x80;
 const PACKET_TOO_LARGE = 0x95;
 const SHARED_NOT_SUPPORTED = 0x9e;
 const IDENTIFIERS_NOT_SUPPORTED = 0xa1;
